@@ -19,7 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_UNUSUAL, LOG_LEVEL_BROKEN };
+enum log_level {
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_UNUSUAL,
+	LOG_LEVEL_BROKEN
+};
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
 struct log_field {
@@ -27,7 +32,10 @@ struct log_field {
 	enum { LOG_TEXT, LOG_HEX, LOG_U64, LOG_I64, LOG_DOUBLE, LOG_BOOL } kind;
 	union {
 		const char *text;
-		struct { const uint8_t *bytes; size_t len; } hex;
+		struct {
+			const uint8_t *bytes;
+			size_t len;
+		} hex;
 		uint64_t u64;
 		int64_t i64;
 		double real;
@@ -52,8 +60,8 @@ int log_level_from_text(const char *text, enum log_level *out);
 
 /* One per LOG_* place: what its rate limit remembers. */
 struct log_site {
-	_Atomic uint64_t window_ms;
-	_Atomic uint32_t in_window;
+	_Atomic uint64_t
+		full_ms; /* monotonic: when a whole burst may come again */
 	_Atomic uint32_t left_out;
 };
 void log_line(struct log_site *site, enum log_level level, const char *event,
