@@ -75,12 +75,15 @@ extern const uint64_t keccak_round_constants[24];
 		KECCAK_ROW(q, 4, c0, c1, c2, c3, c4);                         \
 	} while (0)
 
-/* Do `op` with the name of each of the 25 lanes and its index. */
-#define KECCAK_LANES(op)                                                      \
+/* Do `op` with the name and index of each lane of a block, of a state. */
+#define KECCAK_RATE_LANES(op)                                                 \
 	op(00, 0) op(01, 1) op(02, 2) op(03, 3) op(04, 4)                     \
 	op(10, 5) op(11, 6) op(12, 7) op(13, 8) op(14, 9)                     \
 	op(20, 10) op(21, 11) op(22, 12) op(23, 13) op(24, 14)                \
-	op(30, 15) op(31, 16) op(32, 17) op(33, 18) op(34, 19)                \
+	op(30, 15) op(31, 16)
+#define KECCAK_LANES(op)                                                      \
+	KECCAK_RATE_LANES(op)                                                 \
+	op(32, 17) op(33, 18) op(34, 19)                                      \
 	op(40, 20) op(41, 21) op(42, 22) op(43, 23) op(44, 24)
 /* clang-format on */
 
