@@ -25,7 +25,10 @@ void aes_block_free(struct aes_block *block);
 void aes_block_encrypt(struct aes_block *block, const uint8_t in[static 16],
 		       uint8_t out[static 16]);
 
-/* ct = len bytes, tag apart. Returns 0; open returns ERR_AUTH on a bad tag. */
+/*
+ * ct = len bytes, tag apart. 0 or ERR_NOMEM; open: ERR_AUTH on a bad
+ * tag, and `out` is then all zeroes.
+ */
 int aes_gcm_seal(const uint8_t key[static 32], const uint8_t nonce[static 12],
 		 const uint8_t *in, size_t len, uint8_t *ct,
 		 uint8_t tag[static 16]);
