@@ -10,8 +10,9 @@
  * where work of many sockets is done together.
  *
  * Thread: everything on the ring's own thread, between ring_run() and its
- * return (or before it on the thread that will run it); only ring_wake() and
- * ring_stop() from any. Functions of a socket assert that.
+ * return (or before it on one thread, not necessarily the one that will run
+ * it); only ring_wake() and ring_stop() from any. Functions of a socket
+ * assert that. None of them calls a handler: those come from ring_run().
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,8 +60,8 @@ struct ring_sock_ops {
 	/*
 	 * The last call ever for this socket: nothing of it is in the kernel
 	 * any more and its memory may go. `err`: 0 closed in order by either
-	 * side, ERR_IO, ERR_TIMEOUT (connecting). Buffers given before are
-	 * still to be released.
+	 * side, ERR_IO, ERR_TIMEOUT (connecting), ERR_CLOSED (open when the
+	 * ring stopped). Buffers given before are still to be released.
 	 */
 	void (*closed)(void *owner, int err);
 };
@@ -71,7 +72,11 @@ int ring_new(const struct ring_config *config,
 void ring_free(struct ring *ring); /* after ring_run() returned; NULL is fine */
 const char *ring_engine_name(const struct ring *ring); /* "io_uring", "epoll" */
 
-/* Loop until ring_stop(). The calling thread becomes the ring's. 0 or ERR_IO. */
+/*
+ * Loop until ring_stop(). The calling thread becomes the ring's. What is still
+ * open then is closed, with a call of `closed` for each (and no other handler)
+ * before this returns. 0 or ERR_IO.
+ */
 int ring_run(struct ring *ring);
 void ring_stop(struct ring *ring); /* any thread */
 void ring_wake(struct ring *ring); /* any thread */
@@ -81,7 +86,10 @@ uint64_t ring_now_ms(const struct ring *ring); /* monotonic, as of this round */
  * Listen with SO_REUSEPORT, so that every ring has a listener of its own on
  * the same port. `accepted` gets each new socket: it must call
  * ring_sock_set_owner() or ring_close() before it returns. With port 0 the
- * port really bound is in *port. 0, ERR_EXISTS (in use), ERR_DENIED, ERR_IO.
+ * port really bound is in *port. IPv6 listeners take IPv6 only. Connections
+ * for which no slot or descriptor is left are refused at once.
+ * 0, ERR_EXISTS (in use), ERR_DENIED, ERR_FULL (no slot), ERR_UNSUPPORTED (the
+ * family), ERR_IO.
  */
 typedef void (*ring_accepted_fn)(void *ctx, struct ring_sock *sock,
 				 const struct sockaddr *addr);
@@ -91,20 +99,33 @@ void ring_listen_stop(struct ring *ring); /* accept no more */
 
 void ring_sock_set_owner(struct ring_sock *sock, const struct ring_sock_ops *ops,
 			 void *owner);
-/* Begin to connect. The socket is returned at once; connected or closed follows. */
+/*
+ * Begin to connect. The socket is returned at once; connected or closed
+ * follows. The time is looked at each tick; 0: the kernel's own.
+ * 0, ERR_FULL (no slot), ERR_UNSUPPORTED (the family), ERR_IO.
+ */
 int ring_connect(struct ring *ring, const struct sockaddr *addr, socklen_t len,
 		 unsigned timeout_ms, const struct ring_sock_ops *ops,
 		 void *owner, struct ring_sock **out);
 
 /*
  * Send all of `iov` (at most RING_IOV_MAX parts). Array and bytes stay the
- * caller's and must stay put until `sent` or `closed`. One send at a time.
+ * caller's and must stay put until `sent` or `closed`. One send at a time, of
+ * one byte at least. On a socket that is closing it does nothing.
  */
 #define RING_IOV_MAX 64
 void ring_send(struct ring_sock *sock, const struct iovec *iov, unsigned count);
-/* Stop and start receiving: backpressure. */
+/*
+ * Stop and start receiving: backpressure. What the kernel has put into buffers
+ * by then is still delivered. A paused socket does not notice the end of the
+ * stream either.
+ */
 void ring_recv_pause(struct ring_sock *sock, bool paused);
-/* Shut down; `closed` follows when the kernel has let go. Idempotent. */
+/*
+ * Shut down; `closed` follows when the kernel has let go, and nothing else
+ * does. A send that is under way is cut; what was `sent` is delivered, without
+ * anybody waiting for it. Idempotent.
+ */
 void ring_close(struct ring_sock *sock);
 void ring_buf_release(struct ring *ring, struct ring_buf *buf);
 
