@@ -159,3 +159,84 @@ size_t envelope_encode(const struct envelope *env, const uint8_t *data,
 	assert(!err);
 	return len;
 }
+
+/* Absorb `short` (§4) of an envelope yet to be encoded; returns its length. */
+static size_t absorb_short(struct keccak *k, const struct envelope *env,
+			   const uint8_t *data)
+{
+	uint8_t fields[32], data_header[RLP_HEADER_MAX], header[RLP_HEADER_MAX];
+	struct rlp_writer w = rlp_writer(fields, sizeof(fields));
+	size_t fields_size = 0, data_header_size = 0, header_size, body_size;
+	int err;
+
+	rlp_put_u64(&w, env->expiry_s);
+	rlp_put_u64(&w, env->ttl_s);
+	rlp_put_string(&w, env->topic.bytes, TOPIC_SIZE);
+	err = rlp_put_end(&w, &fields_size);
+	assert(!err);
+	/* A single byte below 0x80 is its own encoding. */
+	if (env->data_size != 1 || data[0] >= 0x80)
+		data_header_size =
+			rlp_string_header(data_header, env->data_size);
+	body_size = fields_size + data_header_size + env->data_size;
+	header_size = rlp_list_header(header, body_size);
+	keccak_absorb(k, header, header_size);
+	keccak_absorb(k, fields, fields_size);
+	keccak_absorb(k, data_header, data_header_size);
+	keccak_absorb(k, data, env->data_size);
+	return header_size + body_size;
+}
+
+/* Nonces whose hashes are computed together. */
+#define SEAL_BATCH 32
+
+struct seal_batch {
+	struct keccak states[SEAL_BATCH];
+	uint8_t nonces[SEAL_BATCH][8];
+	uint8_t hashes[SEAL_BATCH][KECCAK_DIGEST];
+};
+
+/* Hash `prefix` followed by each of `count` nonces from `first` on. */
+static void seal_batch_hash(struct seal_batch *batch,
+			    const struct keccak *prefix, uint64_t first,
+			    size_t count)
+{
+	struct keccak_absorb_job absorb[SEAL_BATCH];
+	struct keccak_peek_job peek[SEAL_BATCH];
+
+	for (size_t i = 0; i < count; i++) {
+		batch->states[i] = *prefix;
+		be64_store(batch->nonces[i], first + i);
+		absorb[i] = (struct keccak_absorb_job){&batch->states[i],
+						       batch->nonces[i], 8};
+		peek[i] = (struct keccak_peek_job){&batch->states[i],
+						   batch->hashes[i]};
+	}
+	keccak_absorb_many(absorb, count);
+	keccak_peek_many(peek, count);
+}
+
+int envelope_seal_pow(struct envelope *env, const uint8_t *data, double pow,
+		      uint64_t tries_max)
+{
+	struct seal_batch batch;
+	struct keccak prefix;
+	size_t short_len, count;
+
+	keccak_init(&prefix);
+	short_len = absorb_short(&prefix, env, data);
+	for (uint64_t nonce = 0; nonce < tries_max; nonce += count) {
+		count = SEAL_BATCH;
+		if (tries_max - nonce < count)
+			count = (size_t)(tries_max - nonce);
+		seal_batch_hash(&batch, &prefix, nonce, count);
+		for (size_t i = 0; i < count; i++) {
+			if (envelope_pow_of(batch.hashes[i], short_len,
+					    env->ttl_s, 0) < pow)
+				continue;
+			env->nonce = nonce + i;
+			return 0;
+		}
+	}
+	return ERR_TIMEOUT;
+}

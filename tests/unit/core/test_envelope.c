@@ -205,3 +205,44 @@ Test(envelope, ttl_0_is_dropped_and_size_is_the_last_check)
 	env.data_size = UINT32_MAX;
 	cr_assert_eq(envelope_check(&env, 1000, UINT32_MAX), ENVELOPE_TOO_BIG);
 }
+
+/* Every position of the nonce within its block, and across two. */
+Test(envelope, a_sealed_one_has_the_pow_asked_for)
+{
+	uint8_t data[300], out[340];
+
+	memset(data, 0x55, sizeof(data));
+	for (uint32_t size = 0; size <= sizeof(data); size++) {
+		struct envelope env = {
+			.expiry_s = 1600000015,
+			.ttl_s = 15,
+			.topic = {{1, 2, 3, 4}},
+			.data_size = size,
+		};
+		double want = 64.0 / (size + 40) / 15;
+		struct envelope got;
+		size_t len;
+
+		cr_assert_eq(envelope_seal_pow(&env, data, want, 1u << 16), 0);
+		len = envelope_encode(&env, data, out);
+		cr_assert_eq(envelope_decode(out, len, &got), 0);
+		cr_assert_geq(envelope_pow(&got, 0), want, "size %u", size);
+	}
+}
+
+Test(envelope, sealing_gives_up_after_the_tries_allowed)
+{
+	const uint8_t data = 0x01;
+	struct envelope env = {.expiry_s = 100, .ttl_s = 10, .data_size = 1};
+	uint64_t nonce;
+
+	cr_assert_eq(envelope_seal_pow(&env, &data, 1e60, 100), ERR_TIMEOUT);
+	cr_assert_eq(envelope_seal_pow(&env, &data, 0, 0), ERR_TIMEOUT);
+	cr_assert_eq(envelope_seal_pow(&env, &data, 50, 1u << 16), 0);
+	/* The first that will do is taken, and one try less is too few. */
+	nonce = env.nonce;
+	cr_assert_gt(nonce, 0);
+	cr_assert_eq(envelope_seal_pow(&env, &data, 50, nonce), ERR_TIMEOUT);
+	cr_assert_eq(envelope_seal_pow(&env, &data, 50, nonce + 1), 0);
+	cr_assert_eq(env.nonce, nonce);
+}
