@@ -1,0 +1,478 @@
+#include "net/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/err.h"
+
+#define HOST_MAX 256
+
+struct http {
+	struct MHD_Daemon *daemon;
+	struct http_config config;
+	char *hosts;
+	char *unix_path;
+	uint16_t port;
+};
+
+/* One exchange, from its headers to its answer. */
+struct http_request {
+	struct MHD_Connection *connection;
+	const char *method;
+	const char *path;
+	char *body;
+	size_t body_size;
+	bool is_too_big;
+	bool is_unix;
+};
+
+void http_config_default(struct http_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->body_max = 16u << 10;
+	config->connections_max = 64;
+	config->timeout_s = 10;
+}
+
+/* ---- who may ask ---- */
+
+/* The host of "host", "host:port" or "[v6]:port", lower case. */
+static bool split_host(const char *text, char out[static HOST_MAX])
+{
+	size_t len;
+
+	if (text[0] == '[') {
+		text++;
+		len = strcspn(text, "]");
+		if (text[len] != ']')
+			return false;
+	} else {
+		len = strcspn(text, ":");
+	}
+	if (len == 0 || len >= HOST_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32
+								 : text[i]);
+	out[len] = '\0';
+	return true;
+}
+
+static bool is_listed(const char *host, const char *list)
+{
+	size_t len = strlen(host);
+
+	while (list && *list) {
+		size_t n = strcspn(list, ", ");
+
+		if (n == len && strncasecmp(list, host, n) == 0)
+			return true;
+		list += n;
+		list += strspn(list, ", ");
+	}
+	return false;
+}
+
+bool http_is_host_known(const char *text, const char *hosts)
+{
+	char host[HOST_MAX];
+	struct in6_addr address;
+
+	if (hosts && strcmp(hosts, "*") == 0)
+		return true;
+	if (!text || !split_host(text, host))
+		return false;
+	return strcmp(host, "localhost") == 0 ||
+	       inet_pton(AF_INET, host, &address) == 1 ||
+	       inet_pton(AF_INET6, host, &address) == 1 ||
+	       is_listed(host, hosts);
+}
+
+/* "null" and foreign origins are refused; none is a program or a plain link. */
+static bool is_origin_known(const char *origin, const char *hosts)
+{
+	const char *host;
+
+	if (!origin)
+		return true;
+	host = strstr(origin, "://");
+	return host && http_is_host_known(host + 3, hosts);
+}
+
+/* ---- requests ---- */
+
+const char *http_method(const struct http_request *request)
+{
+	return request->method;
+}
+
+const char *http_path(const struct http_request *request)
+{
+	return request->path;
+}
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+					   name);
+}
+
+const char *http_query(const struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection,
+					   MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_body(const struct http_request *request, size_t *size)
+{
+	*size = request->body_size;
+	return request->body ? request->body : "";
+}
+
+void http_peer(const struct http_request *request, char *out, size_t size)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	if (request->is_unix || !info ||
+	    getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), out,
+			(socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+		(void)snprintf(out, size, "unix");
+}
+
+void http_answer_text(struct http_answer *answer, unsigned status,
+		      const char *type, const char *text)
+{
+	answer->status = status;
+	answer->type = type;
+	answer->body = strdup(text);
+	answer->size = answer->body ? strlen(text) : 0;
+	if (!answer->body)
+		answer->status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* ---- answers ---- */
+
+static enum MHD_Result send_answer(struct MHD_Connection *connection,
+				   struct http_answer *answer)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	response = MHD_create_response_from_buffer(
+		answer->size, answer->body,
+		answer->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	if (!response) {
+		free(answer->body);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(response, "Content-Type", answer->type);
+	(void)MHD_add_response_header(response, "X-Content-Type-Options",
+				      "nosniff");
+	if (answer->is_private)
+		(void)MHD_add_response_header(response, "Cache-Control",
+					      "no-store");
+	result = MHD_queue_response(connection, answer->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static bool is_path_of(const struct http_route *route, const char *path)
+{
+	size_t len = strlen(route->path);
+
+	if (len > 1 && route->path[len - 1] == '/')
+		return strncmp(route->path, path, len) == 0;
+	return strcmp(route->path, path) == 0;
+}
+
+static void dispatch(struct http *http, struct http_request *request,
+		     struct http_answer *answer)
+{
+	const char *method = request->method;
+	bool is_path_known = false;
+
+	if (strcmp(method, "HEAD") == 0)
+		method = "GET";
+	for (const struct http_route *route = http->config.routes;
+	     route->method; route++) {
+		if (!is_path_of(route, request->path))
+			continue;
+		is_path_known = true;
+		if (strcmp(route->method, method) == 0) {
+			route->handler(route->ctx, request, answer);
+			return;
+		}
+	}
+	if (is_path_known)
+		http_answer_text(answer, MHD_HTTP_METHOD_NOT_ALLOWED,
+				 "text/plain", "method not allowed\n");
+	else
+		http_answer_text(answer, MHD_HTTP_NOT_FOUND, "text/plain",
+				 "not found\n");
+}
+
+static void answer_request(struct http *http, struct http_request *request,
+			   struct http_answer *answer)
+{
+	const char *hosts = request->is_unix ? "*" : http->config.hosts;
+
+	if (!http_is_host_known(http_header(request, "Host"), hosts))
+		http_answer_text(answer, MHD_HTTP_MISDIRECTED_REQUEST,
+				 "text/plain",
+				 "this host name is not served here\n");
+	else if (!is_origin_known(http_header(request, "Origin"), hosts))
+		http_answer_text(answer, MHD_HTTP_FORBIDDEN, "text/plain",
+				 "requests of other sites are refused\n");
+	else if (request->is_too_big)
+		http_answer_text(answer, MHD_HTTP_CONTENT_TOO_LARGE,
+				 "text/plain", "the body is too large\n");
+	else
+		dispatch(http, request, answer);
+}
+
+static void take_body(struct http *http, struct http_request *request,
+		      const char *data, size_t size)
+{
+	char *body;
+
+	if (request->is_too_big ||
+	    request->body_size + size > http->config.body_max) {
+		request->is_too_big = true;
+		return;
+	}
+	body = realloc(request->body, request->body_size + size + 1);
+	if (!body) {
+		request->is_too_big = true;
+		return;
+	}
+	memcpy(body + request->body_size, data, size);
+	request->body = body;
+	request->body_size += size;
+	body[request->body_size] = '\0';
+}
+
+static struct http_request *request_new(const struct http *http,
+					struct MHD_Connection *connection,
+					const char *path, const char *method)
+{
+	struct http_request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return NULL;
+	request->connection = connection;
+	request->method = method;
+	request->path = path;
+	request->is_unix = http->unix_path != NULL;
+	return request;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection,
+				  const char *path, const char *method,
+				  const char *version, const char *data,
+				  size_t *data_size, void **state)
+{
+	struct http *http = cls;
+	struct http_request *request = *state;
+	struct http_answer answer = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR,
+				     .type = "text/plain"};
+
+	(void)version;
+	if (!request) {
+		*state = request_new(http, connection, path, method);
+		return *state ? MHD_YES : MHD_NO;
+	}
+	if (*data_size > 0) {
+		take_body(http, request, data, *data_size);
+		*data_size = 0;
+		return MHD_YES;
+	}
+	answer_request(http, request, &answer);
+	return send_answer(connection, &answer);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection,
+			 void **state, enum MHD_RequestTerminationCode code)
+{
+	struct http_request *request = *state;
+
+	(void)cls;
+	(void)connection;
+	(void)code;
+	if (request)
+		free(request->body);
+	free(request);
+	*state = NULL;
+}
+
+/* ---- listening ---- */
+
+static int parse_listen(const char *text, struct sockaddr_storage *out,
+			socklen_t *len)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV |
+					     AI_PASSIVE};
+	struct addrinfo *found;
+	const char *colon = strrchr(text, ':');
+	char host[HOST_MAX];
+
+	if (!colon || !split_host(text, host) ||
+	    getaddrinfo(host, colon + 1, &hints, &found) != 0)
+		return ERR_SYNTAX;
+	memcpy(out, found->ai_addr, found->ai_addrlen);
+	*len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+static int bind_socket(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, addr, len) != 0 || listen(fd, 64) != 0)
+		return errno == EADDRINUSE ? ERR_EXISTS
+		       : errno == EACCES   ? ERR_DENIED
+					   : ERR_IO;
+	return 0;
+}
+
+static int listen_unix(struct http *http, const char *path, int *out)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+	int fd, err;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return ERR_RANGE;
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	/* A socket left behind by a process that was killed. */
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		(void)unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return ERR_IO;
+	err = bind_socket(fd, (const struct sockaddr *)&addr, sizeof(addr));
+	if (!err && chmod(path, 0600) != 0)
+		err = ERR_IO;
+	http->unix_path = strdup(path);
+	if (!http->unix_path)
+		err = ERR_NOMEM;
+	if (err)
+		(void)close(fd);
+	else
+		*out = fd;
+	return err;
+}
+
+static int listen_inet(struct http *http, const char *text, int *out)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+	int fd, err;
+
+	err = parse_listen(text, &addr, &len);
+	if (err)
+		return err;
+	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return ERR_IO;
+	err = bind_socket(fd, (const struct sockaddr *)&addr, len);
+	if (!err && getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+		err = ERR_IO;
+	if (err) {
+		(void)close(fd);
+		return err;
+	}
+	http->port = ntohs(addr.ss_family == AF_INET6
+				   ? ((struct sockaddr_in6 *)&addr)->sin6_port
+				   : ((struct sockaddr_in *)&addr)->sin_port);
+	*out = fd;
+	return 0;
+}
+
+static int open_listener(struct http *http, const char *listen, int *fd)
+{
+	if (strncmp(listen, "unix:", 5) == 0)
+		return listen_unix(http, listen + 5, fd);
+	return listen_inet(http, listen, fd);
+}
+
+static int start_daemon(struct http *http, int fd)
+{
+	const struct http_config *config = &http->config;
+	unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
+
+	http->daemon = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, http,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		config->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		config->per_ip_max, MHD_OPTION_CONNECTION_TIMEOUT,
+		config->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)(32u << 10), MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+		NULL, MHD_OPTION_END);
+	return http->daemon ? 0 : ERR_IO;
+}
+
+int http_start(const struct http_config *config, struct http **out, char *why,
+	       size_t why_size)
+{
+	struct http *http = calloc(1, sizeof(*http));
+	int fd = -1;
+	int err;
+
+	if (!http)
+		return ERR_NOMEM;
+	http->config = *config;
+	if (config->hosts) {
+		http->hosts = strdup(config->hosts);
+		http->config.hosts = http->hosts;
+	}
+	err = open_listener(http, config->listen, &fd);
+	if (!err)
+		err = start_daemon(http, fd);
+	if (err) {
+		(void)snprintf(why, why_size, "cannot serve HTTP on %s: %s%s",
+			       config->listen, err_str(err),
+			       err == ERR_SYNTAX
+				       ? " (wanted: ADDR:PORT or unix:PATH)"
+				       : "");
+		if (fd >= 0)
+			(void)close(fd);
+		goto out;
+	}
+	*out = http;
+	http = NULL;
+out:
+	http_stop(http);
+	return err;
+}
+
+void http_stop(struct http *http)
+{
+	if (!http)
+		return;
+	if (http->daemon)
+		MHD_stop_daemon(http->daemon);
+	if (http->unix_path)
+		(void)unlink(http->unix_path);
+	free(http->unix_path);
+	free(http->hosts);
+	free(http);
+}
+
+uint16_t http_port(const struct http *http)
+{
+	return http->port;
+}
