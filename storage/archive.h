@@ -27,17 +27,18 @@
 struct archive;
 
 struct archive_config {
-	const char *dir;         /* created 0700 when absent */
-	unsigned shards;         /* 1..256; must equal what the directory was made with */
-	uint32_t slice_span_s;   /* time of `sent` kept in one slice */
-	uint32_t retention_s;    /* 0: for ever */
+	const char *dir; /* created 0700 when absent */
+	unsigned shards; /* 1..256; must equal what the directory was made with
+			  */
+	uint32_t slice_span_s;    /* time of `sent` kept in one slice */
+	uint32_t retention_s;     /* 0: for ever */
 	uint64_t retention_bytes; /* on disk, all slices; 0: no bound */
-	size_t group_bytes_max;  /* of envelopes in one commit of one shard */
-	unsigned group_wait_us;  /* longest wait for a fuller group */
-	size_t queue_bytes_max;  /* envelopes waiting, per shard */
-	size_t map_bytes;        /* address space of one slice */
-	unsigned readers;        /* reader threads */
-	unsigned reads_max;      /* read steps waiting */
+	size_t group_bytes_max;   /* of envelopes in one commit of one shard */
+	unsigned group_wait_us;   /* longest wait for a fuller group */
+	size_t queue_bytes_max;   /* envelopes waiting, per shard */
+	size_t map_bytes;         /* address space of one slice */
+	unsigned readers;         /* reader threads */
+	unsigned reads_max;       /* read steps waiting */
 };
 
 /* What `restante serve` uses when nothing is said; `dir` stays NULL. */
@@ -52,7 +53,8 @@ void archive_config_default(struct archive_config *config);
  */
 int archive_open(const struct archive_config *config, struct archive **out,
 		 char *why, size_t why_size);
-/* Commits what was put, ends the threads. No read may be pending. NULL is fine. */
+/* Commits what was put, ends the threads. No read may be pending. NULL is fine.
+ */
 void archive_close(struct archive *archive);
 
 /* ---- putting ---- */
@@ -75,9 +77,9 @@ struct archive_batch {
 	const struct archive_item *items;
 	uint32_t count;
 	void (*done)(struct archive_batch *batch);
-	void *owner;      /* the caller's */
-	int err;          /* result */
-	uint32_t stored;  /* result: those that were not there before */
+	void *owner;     /* the caller's */
+	int err;         /* result */
+	uint32_t stored; /* result: those that were not there before */
 	struct archive_batch_state *state; /* the archive's */
 };
 
@@ -95,9 +97,10 @@ enum archive_order { ARCHIVE_NEWEST_FIRST, ARCHIVE_OLDEST_FIRST };
 /* The selection of protocol/mailserver.md §3. Borrowed by every step. */
 struct archive_query {
 	uint32_t lower_s, upper_s; /* both inclusive */
-	const struct topic *topics; /* if any, they decide alone; duplicates are fine */
+	const struct topic
+		*topics; /* if any, they decide alone; duplicates are fine */
 	uint32_t topics_count;
-	bool has_bloom;            /* neither topics nor bloom: everything */
+	bool has_bloom; /* neither topics nor bloom: everything */
 	struct bloom bloom;
 	enum archive_order order;
 };
@@ -112,25 +115,27 @@ enum archive_stop {
 	ARCHIVE_STOP_END,    /* nothing further matches */
 	ARCHIVE_STOP_LIMIT,  /* `limit` envelopes were given */
 	ARCHIVE_STOP_FULL,   /* the next one does not fit into `out` */
-	ARCHIVE_STOP_BUDGET, /* work for one turn is done; maybe nothing was given */
+	ARCHIVE_STOP_BUDGET, /* work for one turn is done; maybe nothing was
+				given */
 };
 
 struct archive_step {
-	struct pool_job job;       /* the archive's */
-	struct archive *archive;   /* the archive's */
+	struct pool_job job;     /* the archive's */
+	struct archive *archive; /* the archive's */
 	const struct archive_query *query;
 	bool has_cursor;
 	uint8_t cursor[ENVELOPE_KEY_SIZE]; /* strictly beyond it in the order */
-	uint32_t limit;            /* envelopes, > 0 */
+	uint32_t limit;                    /* envelopes, > 0 */
 	uint8_t *out;
-	size_t out_max;            /* an envelope larger than this is passed over */
-	uint32_t item_max;         /* envelopes larger than this are passed over; 0: out_max */
-	uint32_t budget_us;        /* time of one turn; 0: the default */
+	size_t out_max;     /* an envelope larger than this is passed over */
+	uint32_t item_max;  /* envelopes larger than this are passed over; 0:
+			       out_max */
+	uint32_t budget_us; /* time of one turn; 0: the default */
 	void (*done)(struct archive_step *step); /* on a reader thread */
 	void *owner;
 
 	/* results */
-	int err;                   /* 0, ERR_IO, ERR_CORRUPT, ERR_CLOSED */
+	int err; /* 0, ERR_IO, ERR_CORRUPT, ERR_CLOSED */
 	enum archive_stop stop;
 	size_t out_size;
 	uint32_t count;
@@ -154,25 +159,25 @@ int archive_read_now(struct archive *archive, struct archive_step *step);
 unsigned archive_expire(struct archive *archive, uint32_t now_s);
 
 struct archive_health {
-	bool is_healthy;        /* every shard takes envelopes */
+	bool is_healthy; /* every shard takes envelopes */
 	unsigned shards_broken;
 	unsigned slices;
 	unsigned slices_quarantined;
 	uint64_t envelopes;
 	uint64_t bytes_on_disk;
 	uint64_t commits;
-	uint64_t put_envelopes;  /* stored since start */
+	uint64_t put_envelopes; /* stored since start */
 	uint64_t queued_envelopes;
 	uint32_t oldest_sent, newest_sent; /* 0 if empty */
-	char why[256];          /* first failure, for a person */
+	char why[256];                     /* first failure, for a person */
 };
 void archive_health(struct archive *archive, struct archive_health *out);
 
 /*
  * Check a closed archive: structure, order, that every envelope hashes to its
  * key and that no index entry dangles. Findings go to `report` as lines for a
- * person. Returns 0 (sound), ERR_CORRUPT (findings), ERR_IO, ERR_EXISTS (in use).
- * With `repair` damaged slices are moved to quarantine/.
+ * person. Returns 0 (sound), ERR_CORRUPT (findings), ERR_IO, ERR_EXISTS (in
+ * use). With `repair` damaged slices are moved to quarantine/.
  */
 int archive_fsck(const char *dir, bool repair, FILE *report,
 		 void (*progress)(void *ctx, uint64_t done, uint64_t all),
