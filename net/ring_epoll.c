@@ -283,7 +283,7 @@ static bool epoll_update(struct ring_sock *sock)
 		break;
 	case SOCK_FREE:
 	case SOCK_NEW:
-		assert(!"a socket that wants nothing");
+		assert(false);
 	}
 	return true;
 }

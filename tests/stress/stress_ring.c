@@ -102,9 +102,10 @@ static void nap_ms(unsigned ms)
 #define WAIT_FOR(what)                                                         \
 	do {                                                                   \
 		uint64_t until_ms_ = now_ms() + PATIENCE;                      \
-		while (!(what) && now_ms() < until_ms_)                        \
+		bool is_so_;                                                   \
+		while (!(is_so_ = (what)) && now_ms() < until_ms_)             \
 			nap_ms(1);                                             \
-		CHECK(what);                                                   \
+		CHECK(is_so_ &&#what);                                         \
 	} while (0)
 
 static unsigned fds_open(void)
@@ -148,7 +149,7 @@ static void release_queue(struct conn *conn, unsigned count)
 	}
 	conn->queued -= count;
 	memmove(conn->queue, conn->queue + count,
-		conn->queued * sizeof(conn->queue[0]));
+		conn->queued * sizeof(struct ring_buf *));
 }
 
 static void start_sending(struct conn *conn)
@@ -191,7 +192,7 @@ static void act_first(struct conn *conn, struct ring_buf *buf)
 	case MODE_SENT_CLOSE:
 		break;
 	default:
-		CHECK(!"a mode");
+		CHECK(false);
 	}
 }
 
@@ -678,7 +679,7 @@ static void scene_close(enum ring_engine engine)
 		WAIT_FOR(atomic_load(&bed.closed) == atomic_load(&bed.opened));
 	}
 	/* A reset may come before the connection has been taken. */
-	CHECK(atomic_load(&bed.closed) >= 20 * 5);
+	WAIT_FOR(atomic_load(&bed.closed) >= 20 * 5);
 	/* These are open when the ring stops. */
 	fd = dial(&bed);
 	paused = dial_mode(&bed, MODE_PAUSE);
