@@ -1,0 +1,176 @@
+#include "auth/claim.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/err.h"
+#include "core/keccak.h"
+#include "tests/support/vectors.h"
+
+struct example {
+	json_t *root;
+	struct claim claim;
+	uint8_t server[SECP_PUBLIC_SIZE];
+	uint8_t proof[SECP_SIGNATURE_SIZE];
+};
+
+static void copy(json_t *root, const char *path, uint8_t *out, size_t len)
+{
+	struct hex hex = vectors_hex(root, path);
+
+	cr_assert_eq(hex.len, len, "%s", path);
+	memcpy(out, hex.bytes, len);
+	hex_release(&hex);
+}
+
+static void load(struct example *ex)
+{
+	json_t *root = vectors_load("payments.json");
+
+	memset(ex, 0, sizeof(*ex));
+	ex->root = root;
+	ex->claim.scheme = CLAIM_SIGNATURE;
+	ex->claim.chain_id = vectors_u64(root, "claim.chain_id");
+	copy(root, "keys.server", ex->server, sizeof(ex->server));
+	copy(root, "keys.node", ex->claim.node, sizeof(ex->claim.node));
+	copy(root, "keys.payer", ex->claim.payer, ADDRESS_SIZE);
+	copy(root, "offer.option.token", ex->claim.token, ADDRESS_SIZE);
+	copy(root, "offer.option.payee", ex->claim.payee, ADDRESS_SIZE);
+	copy(root, "claim.tx", ex->claim.tx, TX_SIZE);
+	copy(root, "offer.hash", ex->claim.offer_hash, 32);
+	copy(root, "claim.signature", ex->proof, sizeof(ex->proof));
+	ex->claim.proof = ex->proof;
+	ex->claim.proof_size = sizeof(ex->proof);
+}
+
+static void is_hex(json_t *root, const char *path, const uint8_t *got,
+		   size_t len)
+{
+	struct hex want = vectors_hex(root, path);
+
+	cr_assert_eq(want.len, len, "%s", path);
+	cr_assert_arr_eq(got, want.bytes, len, "%s", path);
+	hex_release(&want);
+}
+
+Test(claim, text_digest_and_keys_are_those_of_the_specification)
+{
+	struct example ex;
+	char text[CLAIM_TEXT_MAX];
+	uint8_t payment[PAYMENT_KEY_SIZE];
+	uint8_t out[32];
+	size_t len;
+
+	load(&ex);
+	len = claim_text(&ex.claim, ex.server, text);
+	cr_assert_eq(len, 755);
+	cr_assert_str_eq(text, vectors_text(ex.root, "claim.text"));
+	keccak256(text, len, out);
+	is_hex(ex.root, "claim.text_hash", out, sizeof(out));
+	claim_digest(&ex.claim, ex.server, out);
+	is_hex(ex.root, "claim.digest", out, sizeof(out));
+	claim_payment_key(&ex.claim, payment);
+	is_hex(ex.root, "claim.payment_key", payment, sizeof(payment));
+	claim_key(&ex.claim, out);
+	is_hex(ex.root, "claim.claim_key", out, sizeof(out));
+	json_decref(ex.root);
+}
+
+Test(claim, every_form_of_the_good_signature_is_accepted)
+{
+	struct example ex;
+
+	load(&ex);
+	cr_assert_eq(claim_check_signature(&ex.claim, ex.server), 0);
+	ex.proof[64] = 0;
+	cr_assert_eq(claim_check_signature(&ex.claim, ex.server), 0);
+	ex.claim.proof_size = 64; /* ERC-2098: v is 27, top bit of s stays 0 */
+	cr_assert_eq(claim_check_signature(&ex.claim, ex.server), 0);
+	json_decref(ex.root);
+}
+
+Test(claim, twins_and_odd_forms_are_refused)
+{
+	struct example ex;
+
+	load(&ex);
+	copy(ex.root, "claim.high_s", ex.proof, sizeof(ex.proof));
+	cr_assert_eq(claim_check_signature(&ex.claim, ex.server), ERR_AUTH);
+	copy(ex.root, "claim.signature", ex.proof, sizeof(ex.proof));
+	for (unsigned v = 0; v < 256; v++) {
+		ex.proof[64] = (uint8_t)v;
+		cr_assert_eq(claim_check_signature(&ex.claim, ex.server),
+			     v == 0 || v == 27 ? 0 : ERR_AUTH, "v = %u", v);
+	}
+	ex.proof[64] = 27;
+	for (size_t size = 0; size < 64; size++) {
+		ex.claim.proof_size = size;
+		cr_assert_eq(claim_check_signature(&ex.claim, ex.server),
+			     ERR_AUTH);
+	}
+	json_decref(ex.root);
+}
+
+/* Each line of the text binds: changing any field loses the payer. */
+Test(claim, a_signature_serves_no_other_claim)
+{
+	struct example ex;
+	struct claim changed;
+
+	load(&ex);
+#define REFUSED(change)                                                        \
+	do {                                                                   \
+		changed = ex.claim;                                            \
+		change;                                                        \
+		cr_assert_eq(claim_check_signature(&changed, ex.server),       \
+			     ERR_AUTH, #change);                               \
+	} while (0)
+	REFUSED(changed.node[0] ^= 1);
+	REFUSED(changed.chain_id = 2);
+	REFUSED(changed.token[19] ^= 1);
+	REFUSED(changed.payee[19] ^= 1);
+	REFUSED(changed.payer[19] ^= 1);
+	REFUSED(changed.tx[31] ^= 1);
+	REFUSED(changed.index = 1);
+	REFUSED(changed.offer_hash[31] ^= 1);
+#undef REFUSED
+	ex.server[63] ^= 1;
+	cr_assert_eq(claim_check_signature(&ex.claim, ex.server), ERR_AUTH);
+	json_decref(ex.root);
+}
+
+/* Variants of the text, and what the example's signature recovers to. */
+Test(claim, other_texts_recover_to_strangers)
+{
+	struct example ex;
+	char text[CLAIM_TEXT_MAX + 32];
+	uint8_t digest[32];
+	uint8_t address[ADDRESS_SIZE];
+	json_t *row;
+	size_t len;
+
+	load(&ex);
+	len = claim_text(&ex.claim, ex.server, text);
+	text[len++] = '\n';
+	claim_digest_of(text, len, digest);
+	row = json_array_get(vectors_get(ex.root, "claim.refuse"), 0);
+	is_hex(row, "digest", digest, sizeof(digest));
+	cr_assert_eq(claim_recover(digest, ex.proof, sizeof(ex.proof), address),
+		     0);
+	is_hex(row, "recovers", address, sizeof(address));
+	json_decref(ex.root);
+}
+
+Test(claim, the_calldata_commitment_is_that_of_the_specification)
+{
+	struct example ex;
+	uint8_t nonce[16];
+	uint8_t out[32];
+
+	load(&ex);
+	copy(ex.root, "commitment.nonce", nonce, sizeof(nonce));
+	claim_commitment(ex.server, ex.claim.node, nonce, out);
+	is_hex(ex.root, "commitment.value", out, sizeof(out));
+	json_decref(ex.root);
+}
