@@ -68,9 +68,9 @@ struct query {
 	bool is_newest_first;
 	uint32_t item_max;
 	uint64_t until_ns;
-	/* bounds: keys of low to high, `high_is_out` without high itself */
+	/* bounds, both inclusive */
 	uint8_t low[ENVELOPE_KEY_SIZE], high[ENVELOPE_KEY_SIZE];
-	bool low_is_out, high_is_out;
+	bool is_void; /* nothing is left between them */
 	struct pending pending[PENDING_MAX];
 	uint32_t pending_count;
 	const uint8_t *last_key; /* of the last one that became pending */
@@ -212,28 +212,45 @@ static int prepare_topics(struct query *qu)
 
 /* ---- bounds ---- */
 
+/* The key behind, or before, this one; false if there is none. */
+static bool key_step(uint8_t *key, bool down)
+{
+	uint8_t edge = down ? 0 : 0xff;
+
+	for (unsigned i = ENVELOPE_KEY_SIZE; i > 0; i--) {
+		bool carry = key[i - 1] == edge;
+
+		key[i - 1] = (uint8_t)(key[i - 1] + (down ? 0xff : 1));
+		if (!carry)
+			return true;
+	}
+	return false;
+}
+
+/* Only what is strictly beyond `key` in the order. */
+static void bounds_cut(struct query *qu, const uint8_t *key)
+{
+	uint8_t *bound = qu->is_newest_first ? qu->high : qu->low;
+	int order = memcmp(key, bound, ENVELOPE_KEY_SIZE);
+
+	if (qu->is_newest_first ? order <= 0 : order >= 0) {
+		memcpy(bound, key, ENVELOPE_KEY_SIZE);
+		if (!key_step(bound, qu->is_newest_first))
+			qu->is_void = true;
+	}
+	if (memcmp(qu->low, qu->high, ENVELOPE_KEY_SIZE) > 0)
+		qu->is_void = true;
+}
+
 static void bounds_init(struct query *qu)
 {
-	const struct archive_step *step = qu->step;
-
 	memset(qu->low, 0, sizeof(qu->low));
 	be32_store(qu->low, qu->q->lower_s);
 	memset(qu->high, 0xff, sizeof(qu->high));
 	be32_store(qu->high, qu->q->upper_s);
-	qu->low_is_out = false;
-	qu->high_is_out = false;
-	if (!step->has_cursor)
-		return;
-	if (qu->is_newest_first &&
-	    memcmp(step->cursor, qu->high, ENVELOPE_KEY_SIZE) <= 0) {
-		memcpy(qu->high, step->cursor, ENVELOPE_KEY_SIZE);
-		qu->high_is_out = true;
-	}
-	if (!qu->is_newest_first &&
-	    memcmp(step->cursor, qu->low, ENVELOPE_KEY_SIZE) >= 0) {
-		memcpy(qu->low, step->cursor, ENVELOPE_KEY_SIZE);
-		qu->low_is_out = true;
-	}
+	qu->is_void = qu->q->lower_s > qu->q->upper_s;
+	if (qu->step->has_cursor)
+		bounds_cut(qu, qu->step->cursor);
 }
 
 /* Ordinals [*from, *to) of the run are within the bounds. */
@@ -244,12 +261,10 @@ static void bounds_of_run(const struct query *qu, const struct run_view *run,
 
 	*from = 0;
 	*to = h->count;
-	if (memcmp(h->min_key, qu->low, ENVELOPE_KEY_SIZE) <= 0)
-		*from = qu->low_is_out ? run_upper_bound(run, qu->low)
-				       : run_lower_bound(run, qu->low);
-	if (memcmp(h->max_key, qu->high, ENVELOPE_KEY_SIZE) >= 0)
-		*to = qu->high_is_out ? run_lower_bound(run, qu->high)
-				      : run_upper_bound(run, qu->high);
+	if (memcmp(h->min_key, qu->low, ENVELOPE_KEY_SIZE) < 0)
+		*from = run_lower_bound(run, qu->low);
+	if (memcmp(h->max_key, qu->high, ENVELOPE_KEY_SIZE) > 0)
+		*to = run_upper_bound(run, qu->high);
 }
 
 /* ---- lists ---- */
@@ -714,30 +729,17 @@ static void set_last_of_span(struct query *qu, uint32_t start_s)
 }
 
 /* Go on from what was given, without the slice that is marked by now. */
-static void resume(struct query *qu)
-{
-	struct archive_step *step = qu->step;
-
-	if (!step->has_last)
-		return;
-	if (qu->is_newest_first) {
-		memcpy(qu->high, step->last, ENVELOPE_KEY_SIZE);
-		qu->high_is_out = true;
-	} else {
-		memcpy(qu->low, step->last, ENVELOPE_KEY_SIZE);
-		qu->low_is_out = true;
-	}
-}
-
 static int step_span(struct query *qu, uint32_t start_s)
 {
 	int err = merge_span(qu, start_s);
 
 	while (err == ERR_CORRUPT) {
-		flush(qu);
 		if (qu->is_stopped)
 			return 0;
-		resume(qu);
+		if (qu->step->has_last)
+			bounds_cut(qu, qu->step->last);
+		if (qu->is_void)
+			return 0;
 		err = merge_span(qu, start_s);
 	}
 	return err;
@@ -882,7 +884,7 @@ void query_step(struct shard *shards, unsigned shards_count,
 		qu.item_max = step->item_max;
 	qu.until_ns = clock_mono_ns() + budget_us * 1000ull;
 	bounds_init(&qu);
-	if (memcmp(qu.low, qu.high, ENVELOPE_KEY_SIZE) > 0)
+	if (qu.is_void)
 		return;
 	step->err = prepare_topics(&qu);
 	if (!step->err)
