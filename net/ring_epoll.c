@@ -138,7 +138,7 @@ static bool send_on(struct ring_sock *sock)
 		n = sendmsg(sock->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) {
+		if (n < 0 && errno == EAGAIN) {
 			sock->is_writable = false;
 			return false;
 		}

@@ -378,7 +378,7 @@ static void on_connect(struct ring_sock *sock, int result)
 {
 	if (result == 0)
 		ring_sock_connected(sock);
-	else if (result != -EAGAIN && result != -EINTR)
+	else
 		ring_sock_failed(sock, -result);
 }
 
@@ -409,8 +409,7 @@ static void on_send(struct ring_sock *sock, int result)
 	if (result >= 0) {
 		if (ring_sock_advance(sock, (size_t)result))
 			ring_sock_sent(sock);
-	} else if (result != -EAGAIN && result != -EINTR &&
-		   result != -ENOBUFS) {
+	} else if (result != -EAGAIN && result != -EINTR) {
 		ring_sock_failed(sock, -result);
 	}
 }
