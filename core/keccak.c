@@ -8,6 +8,10 @@ static const uint8_t zero_block[KECCAK_RATE];
 void keccak_single(uint64_t s[static 25], const uint8_t *in, size_t blocks)
 {
 #if defined(__x86_64__)
+	if (keccak_has_avx512()) {
+		keccak_single_avx512(s, in, blocks);
+		return;
+	}
 	if (keccak_has_bmi()) {
 		keccak_single_bmi(s, in, blocks);
 		return;

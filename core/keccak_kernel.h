@@ -33,6 +33,8 @@ typedef void (*keccak_wide_fn)(struct keccak_wide *s,
 
 #if defined(__x86_64__)
 void keccak_single_bmi(uint64_t s[static 25], const uint8_t *in, size_t blocks);
+void keccak_single_avx512(uint64_t s[static 25], const uint8_t *in,
+			  size_t blocks);
 void keccak_x4_avx2(struct keccak_wide *s,
 		    const uint8_t *const in[KECCAK_LANES_MAX], size_t blocks);
 void keccak_x4_avx512(struct keccak_wide *s,

@@ -281,6 +281,7 @@ Test(keccak, every_kernel_this_processor_has_agrees_with_the_plain_one)
 	if (keccak_has_avx2())
 		expect_wide(keccak_x4_avx2, 4);
 	if (keccak_has_avx512()) {
+		expect_single(keccak_single_avx512);
 		expect_wide(keccak_x4_avx512, 4);
 		expect_wide(keccak_x8_avx512, 8);
 	}
