@@ -1,0 +1,205 @@
+#ifndef AUTH_LEDGER_H
+#define AUTH_LEDGER_H
+/*
+ * The payments environment (payments.md §12): an LMDB environment of its own,
+ * opened with full synchronisation, and the one thread that writes to it. Each
+ * of T1..T8 is one transaction there, or a part of a group that commits
+ * together; whoever asked hears of it after the commit.
+ *
+ * Thread: ledger_post_*() from any (a letter, never a wait); ledger_read_*()
+ * from any, in a read transaction of its own; open and close from one.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "auth/claim.h"
+#include "auth/finding.h"
+#include "auth/offer.h"
+#include "auth/record.h"
+#include "core/mailbox.h"
+
+struct ledger;
+
+struct ledger_config {
+	const char *dir;      /* created 0700 when absent */
+	size_t map_bytes;
+	uint64_t claim_window_s;
+	uint64_t pending_max_s;
+	uint64_t reorg_grace_s;
+	unsigned open_max;        /* open claims in all (§16.3) */
+	unsigned open_per_source;
+	unsigned open_per_node;
+	unsigned open_per_payer;
+	/* §14 credit and denial clock; NULL: the wall clock. */
+	uint64_t (*deny_now)(void *ctx);
+	void *clock_ctx;
+	/* After each commit that wrote events, with the newest index. */
+	void (*changed)(void *ctx, uint64_t event_index);
+	void *changed_ctx;
+};
+
+/* `why` gets a sentence for a person. 0, ERR_EXISTS (another process), ERR_IO,
+ * ERR_CORRUPT, ERR_UNSUPPORTED (schema). */
+int ledger_open(const struct ledger_config *config, struct ledger **out,
+		char *why, size_t why_size);
+/* Commits what is queued first. NULL is fine. */
+void ledger_close(struct ledger *ledger);
+
+/* ---- writing: letters to the ledger thread ---- */
+
+enum ledger_op {
+	LEDGER_ACCEPT,   /* T1: claim, source_tag → claim_id, is_new */
+	LEDGER_FINDING,  /* T2..T7, by what the finding means */
+	LEDGER_CONVERT,  /* T8: node */
+	LEDGER_OFFER,    /* store a signed offer before it is shown */
+	LEDGER_CHAIN,    /* chain id and genesis hash of a name; checked */
+	LEDGER_GRANT,    /* operator: node, seconds (0: no end), text */
+	LEDGER_SUSPEND,  /* operator: node, text */
+	LEDGER_RESUME,
+	LEDGER_REVOKE,   /* operator: node, seq (0: all grants), text */
+	LEDGER_CANCEL,   /* operator: claim_id, text */
+	LEDGER_RECHECK,  /* operator: claim_id is due now */
+	LEDGER_BATCH,    /* findings[] in one letter */
+};
+
+/*
+ * A letter and, after `done`, its answer. It belongs to the ledger from post
+ * to `done`, which runs on the ledger thread after the commit and must be
+ * short. Pointers must stay valid until then.
+ */
+struct ledger_task {
+	struct letter letter;
+	enum ledger_op op;
+	const struct claim *claim;        /* ACCEPT */
+	uint64_t source_tag;              /* ACCEPT */
+	const struct finding *findings;   /* FINDING (1), BATCH */
+	size_t findings_count;
+	uint8_t node[SECP_PUBLIC_SIZE];
+	uint8_t claim_id[CLAIM_ID_SIZE];  /* in or out */
+	uint64_t seconds;
+	uint64_t seq;
+	const char *text;                 /* the operator's reason */
+	const uint8_t *offer;             /* OFFER: signed bytes */
+	size_t offer_size;
+	uint64_t chain_id;                /* CHAIN */
+	uint8_t hash[32];                 /* CHAIN: genesis */
+	void (*done)(struct ledger_task *task);
+	void *owner;
+
+	/* answer */
+	int err; /* 0; ERR_FULL: busy; ERR_NOTFOUND; ERR_CONFLICT; ERR_IO */
+	bool is_new;
+	struct claim_record record; /* ACCEPT; its proof is not kept */
+};
+
+/* 0, or ERR_FULL / ERR_CLOSED: nothing was taken and `done` will not run. */
+int ledger_post(struct ledger *ledger, struct ledger_task *task);
+/* Post and wait: for commands and tests, never on a ring. Returns task->err. */
+int ledger_run(struct ledger *ledger, struct ledger_task *task);
+
+/* ---- reading ---- */
+
+/* A claim with what a client is shown of it (§7.1). */
+struct claim_view {
+	struct claim_record record;
+	uint8_t proof[CLAIM_PROOF_MAX]; /* record.claim.proof points here */
+	uint8_t key[CLAIM_KEY_SIZE];
+	struct policy activate;
+	struct policy settle;
+	bool has_policy;
+	/* Once credited: */
+	bool is_credited;
+	uint32_t units;
+	struct u256 credit;   /* after it */
+	uint64_t expiry_s;    /* after it */
+	enum plan_outcome outcome;
+	uint64_t seq;
+};
+int ledger_read_claim(struct ledger *ledger,
+		      const uint8_t key[static CLAIM_KEY_SIZE],
+		      struct claim_view *out);
+int ledger_read_claim_id(struct ledger *ledger,
+			 const uint8_t id[static CLAIM_ID_SIZE],
+			 struct claim_view *out);
+
+/* Claims due at or before `until_ms`, earliest first. Returns how many. */
+struct due_claim {
+	uint64_t due_ms;
+	uint8_t key[CLAIM_KEY_SIZE];
+};
+size_t ledger_read_due(struct ledger *ledger, uint64_t until_ms,
+		       struct due_claim *out, size_t max);
+/* Confirming and active claims of blocks first..last of a chain. */
+struct height_claim {
+	uint64_t block;
+	uint8_t key[CLAIM_KEY_SIZE];
+};
+size_t ledger_read_heights(struct ledger *ledger, uint64_t chain_id,
+			   uint64_t first, uint64_t last,
+			   struct height_claim *out, size_t max);
+/* 0 or ERR_NOTFOUND. */
+int ledger_read_node(struct ledger *ledger,
+		     const uint8_t node[static SECP_PUBLIC_SIZE],
+		     struct entitlement *out);
+/* The newest offer whose not-before has passed; its signed bytes. */
+int ledger_read_offer(struct ledger *ledger, uint64_t now_s,
+		      uint8_t out[static OFFER_SIZE_MAX], size_t *len);
+/* Was this chain, token and payee ever offered within the claim window? */
+enum offered { OFFERED_YES, OFFERED_NO_CHAIN, OFFERED_NO_TOKEN, OFFERED_NO_PAYEE };
+enum offered ledger_read_offered(struct ledger *ledger,
+				 const struct claim *claim, uint64_t now_s);
+
+/* Walks, each in one read transaction; `visit` returns false to stop. */
+int ledger_each_node(struct ledger *ledger,
+		     bool (*visit)(void *ctx, const uint8_t *node,
+				   const struct entitlement *ent),
+		     void *ctx);
+int ledger_each_claim(struct ledger *ledger,
+		      bool (*visit)(void *ctx, const struct claim_view *view),
+		      void *ctx);
+int ledger_each_entry(struct ledger *ledger,
+		      bool (*visit)(void *ctx, const uint8_t *node,
+				    uint64_t seq, const struct entry *entry),
+		      void *ctx);
+
+/* What changed, for notifications and the audit trail (§12.1 `events`). */
+struct ledger_event {
+	uint64_t index;
+	uint64_t at_s;
+	uint8_t kind; /* the T number, or 100 + enum ledger_op for the operator's */
+	uint8_t claim_key[CLAIM_KEY_SIZE]; /* zero if none */
+	uint8_t claim_id[CLAIM_ID_SIZE];
+	uint8_t node[SECP_PUBLIC_SIZE];
+	enum claim_state from, to;
+	enum claim_reason reason;
+	uint64_t chain_id;
+	uint64_t block;
+	uint32_t units;
+	char text[128];
+};
+/* Events above `after`, oldest first. Returns how many. */
+size_t ledger_read_events(struct ledger *ledger, uint64_t after,
+			  struct ledger_event *out, size_t max);
+
+/* ---- keeping ---- */
+
+struct ledger_stats {
+	uint64_t claims_open, claims_all, nodes, entries, events;
+	uint64_t by_state[CLAIM_REORGED + 1];
+	uint64_t commits, results;
+};
+void ledger_read_stats(struct ledger *ledger, struct ledger_stats *out);
+
+/*
+ * Check a closed environment: the six invariants of §12.3. Findings are lines
+ * for a person. 0, ERR_CORRUPT, ERR_IO, ERR_EXISTS (in use).
+ */
+int ledger_fsck(const char *dir, FILE *report);
+
+struct gate; /* auth/gate.h */
+/* The gate over this environment; lives as long as it. */
+struct gate *ledger_gate(struct ledger *ledger);
+
+#endif
