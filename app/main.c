@@ -1,10 +1,49 @@
 /*
- * The composition root: reads the command and runs it.
+ * Restante, a mail server for Status. You are at the top of it: this file
+ * looks up the command that was asked for and runs it. `serve`, the server
+ * itself, is in cmd_serve.c; every other command is a cmd_*.c beside it.
+ * From here includes go downwards: app, net, auth, storage, core.
  */
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include "app/command.h"
+
+static const struct command commands[] = {
+	{"check-config", "show the settings and where they come from",
+	 cmd_check_config},
+	{"keygen", "make a node key", cmd_keygen},
+	{"version", "what this is and how it was built", cmd_version},
+	{0},
+};
+
+static void print_help(FILE *out)
 {
-	(void)fprintf(stderr, "restante: no command is built in yet\n");
-	return 2;
+	(void)fprintf(out, "usage: restante COMMAND [OPTIONS]\n\n"
+			   "A mail server for Status.\n\ncommands:\n");
+	for (const struct command *c = commands; c->name; c++)
+		(void)fprintf(out, "  %-14s %s\n", c->name, c->summary);
+	(void)fprintf(out,
+		      "\n`restante COMMAND --help` tells what a command does "
+		      "and its options.\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "--help";
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+	    strcmp(name, "help") == 0) {
+		print_help(argc > 1 ? stdout : stderr);
+		return argc > 1 ? EXIT_OK : EXIT_USAGE;
+	}
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (const struct command *c = commands; c->name; c++) {
+		if (strcmp(c->name, name) == 0)
+			return c->run(argc - 1, argv + 1);
+	}
+	(void)fprintf(stderr, "restante: %s: unknown command\n\n", name);
+	print_help(stderr);
+	return EXIT_USAGE;
 }
