@@ -24,6 +24,7 @@
 struct link;
 struct link_set;
 struct ring;
+struct ring_sock;
 
 struct link_config {
 	const struct secp_key *key; /* borrowed for the set's life */
