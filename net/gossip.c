@@ -1,0 +1,260 @@
+#include "net/gossip.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/envelope.h"
+#include "core/rlp.h"
+#include "net/node_ring.h"
+
+#define KNOWN_MAX  65536 /* above that a peer is told some twice */
+#define KNOWN_KEEP 256
+
+/* A packet being chosen, then made. */
+struct round {
+	struct session *session;
+	uint64_t *chosen; /* sequence numbers */
+	size_t count, count_max;
+	size_t bytes;
+	uint32_t now_s;
+};
+
+void gossip_known(struct session *session, uint64_t seq)
+{
+	if (seq < session->cursor || session->known_count == KNOWN_MAX)
+		return;
+	if (session->known_count == session->known_cap) {
+		uint32_t cap = session->known_cap ? session->known_cap * 2 : 64;
+		uint64_t *known = realloc(session->known, cap * sizeof(*known));
+
+		if (!known)
+			return;
+		session->known = known;
+		session->known_cap = cap;
+	}
+	session->known[session->known_count++] = seq;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return (x > y) - (x < y);
+}
+
+/* Keep what still lies ahead of the cursor. */
+static void forget_known(struct session *session)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < session->known_count; i++) {
+		if (session->known[i] >= session->cursor)
+			session->known[kept++] = session->known[i];
+	}
+	session->known_count = kept;
+	if (kept > 0 || session->known_cap <= KNOWN_KEEP)
+		return;
+	free(session->known);
+	session->known = NULL;
+	session->known_cap = 0;
+}
+
+/* ---- who wants what ---- */
+
+/* Computed when the first peer asks for it, if admission did without. */
+static double pow_of(struct pooled *env)
+{
+	struct envelope decoded;
+
+	if (env->pow < 0.0 && env->rlp &&
+	    envelope_decode(env->rlp, env->size, &decoded) == 0)
+		env->pow = envelope_pow(&decoded, env->extra_s);
+	return env->pow;
+}
+
+static bool interest_takes(const struct interest *interest, struct pooled *env)
+{
+	return interest_wants(interest, env->topic) &&
+	       (interest->pow_min <= 0.0 || pow_of(env) >= interest->pow_min);
+}
+
+static bool session_takes(const struct session *session, struct pooled *env)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct session_cap *cap = &session->caps[i];
+
+		if (cap->has_status && interest_takes(&cap->interest, env))
+			return true;
+	}
+	return false;
+}
+
+/* Was it wanted before the last change, so that it has been told? */
+static bool session_took(const struct session *session, struct pooled *env)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct session_cap *cap = &session->caps[i];
+		const struct interest *then =
+			cap->before ? cap->before : &cap->interest;
+
+		if (cap->has_status && interest_takes(then, env))
+			return true;
+	}
+	return false;
+}
+
+/* ---- choosing ---- */
+
+/* false: the packet is full. */
+static bool choose(struct round *round, uint64_t seq, struct pooled *env)
+{
+	if (!env || !env->rlp || env->expiry_s < round->now_s ||
+	    env->origin == round->session->serial ||
+	    !session_takes(round->session, env))
+		return true;
+	if (round->count == round->count_max ||
+	    (round->count > 0 && round->bytes + env->size > GOSSIP_PACKET_MAX))
+		return false;
+	round->chosen[round->count++] = seq;
+	round->bytes += env->size;
+	return true;
+}
+
+/* After a change of interest: those behind the cursor that were not wanted. */
+static bool choose_again(struct round *round, struct envelopes *envs)
+{
+	struct session *session = round->session;
+	uint64_t seq = envelopes_tail(envs);
+
+	for (; seq < session->rescan_end; seq++) {
+		struct pooled *env = envelopes_at(envs, seq);
+
+		if (env && env->rlp && session_took(session, env))
+			continue;
+		if (!choose(round, seq, env))
+			break;
+	}
+	/* What did not fit is lost to this peer: a change is rare. */
+	for (unsigned i = 0; i < 2; i++) {
+		struct session_cap *cap = &session->caps[i];
+
+		if (!cap->before)
+			continue;
+		interest_release(cap->before);
+		free(cap->before);
+		cap->before = NULL;
+	}
+	session->rescan_end = 0;
+	return round->count == 0;
+}
+
+static void choose_new(struct round *round, struct envelopes *envs)
+{
+	struct session *session = round->session;
+	uint32_t next = 0;
+
+	if (session->cursor < envelopes_tail(envs))
+		session->cursor = envelopes_tail(envs);
+	if (session->known_count > 1)
+		qsort(session->known, session->known_count,
+		      sizeof(*session->known), by_number);
+	for (; session->cursor < envelopes_head(envs); session->cursor++) {
+		while (next < session->known_count &&
+		       session->known[next] < session->cursor)
+			next++;
+		if (next < session->known_count &&
+		    session->known[next] == session->cursor)
+			continue;
+		if (!choose(round, session->cursor,
+			    envelopes_at(envs, session->cursor)))
+			break;
+	}
+}
+
+/* ---- sending ---- */
+
+static struct msgbuf *make(const struct round *round, struct envelopes *envs)
+{
+	struct msgbuf *buf = msgbuf_new(round->bytes);
+	uint8_t header[RLP_HEADER_MAX];
+
+	if (!buf)
+		return NULL;
+	for (size_t i = 0; i < round->count; i++) {
+		struct pooled *env = envelopes_at(envs, round->chosen[i]);
+
+		msgbuf_append(buf, env->rlp, env->size);
+	}
+	msgbuf_prepend(buf, header, rlp_list_header(header, round->bytes));
+	return buf;
+}
+
+/* Under the rates that the peer announced (§10). */
+static uint64_t wait_of(const struct session_cap *cap, size_t bytes)
+{
+	uint64_t wait_ms = 0;
+
+	if (cap->packets.peer > 0 && cap->packets.peer < 1000)
+		wait_ms = 1000 / cap->packets.peer;
+	if (cap->bytes.peer > 0 && bytes * 1000 / cap->bytes.peer > wait_ms)
+		wait_ms = bytes * 1000 / cap->bytes.peer;
+	return wait_ms;
+}
+
+static void send_round(struct node_ring *ring, const struct round *round,
+		       uint64_t now_ms)
+{
+	struct session *session = round->session;
+	enum cap cap = session_cap(session);
+	struct msgbuf *buf = make(round, ring->envelopes);
+
+	if (!buf)
+		return;
+	session->tell_again_ms =
+		now_ms + wait_of(&session->caps[cap], round->bytes);
+	NODE_COUNT(ring->node, relayed, round->count);
+	NODE_COUNT(ring->node, relayed_bytes, round->bytes);
+	(void)link_send(session->link, cap, CODE_MESSAGES, buf);
+}
+
+/* Returns whether there may be more for this peer at once. */
+static bool tell(struct node_ring *ring, struct session *session,
+		 uint64_t now_ms)
+{
+	struct envelopes *envs = ring->envelopes;
+	struct round round = {.session = session, .now_s = clock_wall_s()};
+
+	if (now_ms < session->tell_again_ms ||
+	    link_queued(session->link) > ring->node->config.link.queue_low)
+		return false;
+	if (session->cursor >= envelopes_head(envs) && !session->rescan_end)
+		return false;
+	round.count_max = 8192;
+	round.chosen = node_ring_scratch(ring, round.count_max);
+	if (!round.chosen)
+		return false;
+	if (!session->rescan_end || choose_again(&round, envs))
+		choose_new(&round, envs);
+	forget_known(session);
+	if (round.count == 0)
+		return false;
+	send_round(ring, &round, now_ms);
+	return session->cursor < envelopes_head(envs);
+}
+
+void gossip_tick(struct node_ring *ring, uint64_t now_ms)
+{
+	struct session *next;
+
+	for (struct session *s = ring->sessions; s; s = next) {
+		next = s->next; /* sending may end the link */
+		if (!s->is_open || !session_has_status(s) ||
+		    now_ms - s->status_ms < GOSSIP_FIRST_MS)
+			continue;
+		while (tell(ring, s, now_ms))
+			;
+	}
+}
