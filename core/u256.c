@@ -8,6 +8,7 @@
 #define LIMB_SIZE       4
 #define LIMB_BITS       32
 #define BITS            256
+#define HEX_DIGITS      ((size_t)2 * U256_SIZE)
 #define DECIMALS        1000000000u /* the most that one limb holds whole */
 #define DECIMALS_DIGITS 9
 
@@ -253,7 +254,7 @@ int u256_from_quantity(const char *text, struct u256 *out)
 {
 	static const char set[] = "0123456789abcdefABCDEF";
 	const char *digits = hex_digits(text);
-	char padded[2 * U256_SIZE];
+	char padded[HEX_DIGITS];
 	uint8_t bytes[U256_SIZE];
 	size_t len;
 
@@ -281,7 +282,8 @@ size_t u256_to_quantity(const struct u256 *value,
 	u256_to_data(value, data);
 	while (at < U256_HEX_MAX - 1 && data[at] == '0')
 		at++;
-	memcpy(out, "0x", 2);
+	out[0] = '0';
+	out[1] = 'x';
 	memcpy(out + 2, data + at, sizeof(data) - at);
 	return 2 + U256_HEX_MAX - at;
 }
@@ -291,8 +293,8 @@ int u256_from_data(const char *text, struct u256 *out)
 	const char *digits = hex_digits(text);
 	uint8_t bytes[U256_SIZE];
 
-	if (!digits || strnlen(digits, 2 * U256_SIZE + 1) != 2 * U256_SIZE ||
-	    hex_decode(digits, 2 * U256_SIZE, bytes, sizeof(bytes)))
+	if (!digits || strnlen(digits, HEX_DIGITS + 1) != HEX_DIGITS ||
+	    hex_decode(digits, HEX_DIGITS, bytes, sizeof(bytes)))
 		return ERR_SYNTAX;
 	*out = u256_from_bytes(bytes);
 	return 0;
@@ -303,6 +305,7 @@ void u256_to_data(const struct u256 *value, char out[static U256_HEX_MAX + 1])
 	uint8_t bytes[U256_SIZE];
 
 	u256_to_bytes(value, bytes);
-	memcpy(out, "0x", 2);
+	out[0] = '0';
+	out[1] = 'x';
 	hex_encode(bytes, sizeof(bytes), out + 2);
 }
