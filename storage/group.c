@@ -261,15 +261,51 @@ static void note_stored(struct shard *shard, struct slice *slice,
 		refs[i].part->stored++;
 	}
 	slice->is_settled = false;
+	/* A quarter is for folding. */
+	if (atomic_load(&slice->bytes) >
+	    shard->common->config.map_bytes / 4 * 3)
+		slice->is_full = true;
 	atomic_fetch_add_explicit(&shard->commits, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&shard->put_envelopes, count,
 				  memory_order_relaxed);
 }
 
+/*
+ * When the map is full the rest goes to a further part; when that is too
+ * small for all of it, to several. A single envelope that fits into no map is
+ * refused, which is not the shard's fault.
+ */
+/* NOLINTNEXTLINE(misc-no-recursion): a new part is empty, halves get small */
+static int write_or_roll(struct shard *shard, struct group_ref *refs,
+			 uint32_t count)
+{
+	struct slice *slice = NULL;
+	int err = shard_slice_for(shard, refs[0].item->sent, &slice);
+
+	if (!err)
+		err = write_refs(shard, slice, refs, count);
+	if (err == ERR_FULL && slice->runs_count > 0) {
+		slice->is_full = true;
+		return write_or_roll(shard, refs, count);
+	}
+	if (err == ERR_FULL && count > 1) {
+		err = write_or_roll(shard, refs, count / 2);
+		return err ? err
+			   : write_or_roll(shard, refs + count / 2,
+					   count - count / 2);
+	}
+	if (err && err != ERR_FULL)
+		shard_note_failure(shard, slice, err,
+				   slice ? slice_write_errno(slice) : 0);
+	if (!err)
+		note_stored(shard, slice, refs, count);
+	return err;
+}
+
 static int write_span(struct shard *shard, struct group_ref *refs,
 		      uint32_t count)
 {
-	struct slice *slice = NULL;
+	struct slice *slice;
 	int64_t kept;
 	int err = shard_slice_for(shard, refs[0].item->sent, &slice);
 
@@ -280,20 +316,7 @@ static int write_span(struct shard *shard, struct group_ref *refs,
 	kept = keep_new(shard, slice, refs, count);
 	if (kept <= 0)
 		return (int)kept;
-	err = write_refs(shard, slice, refs, (uint32_t)kept);
-	if (err == ERR_FULL) { /* the map: go on in a further part */
-		slice->is_full = true;
-		err = shard_slice_for(shard, refs[0].item->sent, &slice);
-		if (!err)
-			err = write_refs(shard, slice, refs, (uint32_t)kept);
-	}
-	if (err) {
-		shard_note_failure(shard, slice, err,
-				   slice ? slice_write_errno(slice) : 0);
-		return err;
-	}
-	note_stored(shard, slice, refs, (uint32_t)kept);
-	return 0;
+	return write_or_roll(shard, refs, (uint32_t)kept);
 }
 
 int group_commit(struct shard *shard, struct letter *parts)

@@ -18,7 +18,7 @@
 
 #define IDLE_WAIT_MS   500u
 #define BUSY_WAIT_MS   10u /* while something waits for its last reader */
-#define PROBE_AFTER_MS 5000u
+#define PROBE_AFTER_MS 1000u
 #define MINUTE_MS      60000u
 #define LINGER_NS      50000
 #define PART_OVERHEAD  64u /* what an envelope's bookkeeping counts for */
@@ -382,7 +382,11 @@ static int open_file(struct shard *shard, const char *name)
 		return 0;
 	}
 	if (err == ERR_CORRUPT) {
-		quarantine(shard, name);
+		if (shard->common->damaged)
+			shard->common->damaged(shard->common->damaged_ctx,
+					       path);
+		if (!shard->common->keeps_damaged)
+			quarantine(shard, name);
 		return 0;
 	}
 	if (!err) {

@@ -60,12 +60,16 @@ struct shard_common {
 	struct archive_config config;
 	char *dir;
 	struct readers readers;
-	atomic_bool is_stopping; /* nothing more is taken */
-	atomic_bool is_ending;   /* nothing more can come */
+	atomic_bool is_stopping;  /* nothing more is taken */
+	atomic_bool is_ending;    /* nothing more can come */
 	_Atomic uint64_t failure; /* the first; see shard_failure_text() */
 	atomic_uint quarantined;
 	atomic_uint removed; /* slices past retention, gone from the lists */
 	void (*minute)(struct shard_common *common); /* on shard 0's thread */
+	/* Of a file that cannot be opened as a slice; may be NULL. */
+	void (*damaged)(void *ctx, const char *path);
+	void *damaged_ctx;
+	bool keeps_damaged; /* where they are, instead of quarantine/ */
 };
 
 struct shard_retired; /* taken out of the list and perhaps still read */

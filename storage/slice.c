@@ -5,7 +5,9 @@
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/bytes.h"
@@ -15,6 +17,7 @@
 
 #define IDENT_MAGIC  0x31306c7372747372ull /* "rstrsl01" */
 #define PROBE_SIZE   65536
+#define ROOM_SHORT   (32u << 20)
 #define KEY_SIZE_MAX 6
 
 /*
@@ -79,16 +82,26 @@ static int err_of(struct slice_db *db, int rc)
 	}
 }
 
-bool slice_write_was_no_space(const struct slice *slice)
+/* LMDB says EIO for a short write, which is how a full disk begins. */
+static bool is_room_short(const char *path)
 {
-	int code = slice->db->last_errno;
+	struct statvfs vfs;
+	struct rlimit limit;
+	struct stat st;
 
-	return code == ENOSPC || code == EDQUOT || code == EFBIG;
+	if (statvfs(path, &vfs) == 0 &&
+	    (uint64_t)vfs.f_bavail * vfs.f_frsize < ROOM_SHORT)
+		return true;
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	       limit.rlim_cur != RLIM_INFINITY && stat(path, &st) == 0 &&
+	       (uint64_t)st.st_size + ROOM_SHORT > limit.rlim_cur;
 }
 
 int slice_write_errno(const struct slice *slice)
 {
-	return slice->db->last_errno;
+	int code = slice->db->last_errno;
+
+	return code == EIO && is_room_short(slice->path) ? ENOSPC : code;
 }
 
 static MDB_val chunk_key(uint8_t out[static KEY_SIZE_MAX], uint32_t id)

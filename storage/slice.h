@@ -82,8 +82,8 @@ uint64_t slice_end_s(const struct slice *slice); /* first second behind it */
 
 /*
  * After an error of any of these the transaction is aborted; ERR_FULL is a
- * full map. slice_write_was_no_space() tells whether ERR_IO was a full disk,
- * file size limit or quota, which may pass.
+ * full map. slice_write_errno() is what the system or LMDB said, ENOSPC also
+ * where LMDB makes an EIO of it.
  */
 int slice_write_begin(struct slice *slice);
 /* What is smaller must be padded: see above. */
@@ -98,7 +98,6 @@ int slice_drop_chunk(struct slice *slice, uint32_t id);
 /* Commits with full synchronisation. */
 int slice_write_end(struct slice *slice);
 void slice_write_abort(struct slice *slice);
-bool slice_write_was_no_space(const struct slice *slice);
 int slice_write_errno(const struct slice *slice);
 /* Write and remove something small: can this disk take writes again? */
 int slice_probe(struct slice *slice);

@@ -242,3 +242,469 @@ Test(archive, topics_and_bloom_choose_the_same)
 	bloom_from_topic(topics[0], &query.bloom);
 	cr_assert_geq(read_all(&query, 9, OUT_SIZE, numbers), 40);
 }
+
+/* ---- the selection, from the vectors ---- */
+
+struct history {
+	struct archive_item items[16];
+	struct hex rlps[16];
+	uint32_t count;
+};
+
+static void history_load(json_t *envelopes, struct history *h)
+{
+	h->count = (uint32_t)json_array_size(envelopes);
+	cr_assert_leq(h->count, 16);
+	for (uint32_t i = 0; i < h->count; i++) {
+		json_t *env = json_array_get(envelopes, i);
+		struct hex topic = vectors_hex(env, "topic");
+		struct hex hash = vectors_hex(env, "hash");
+
+		h->rlps[i] = vectors_hex(env, "rlp");
+		h->items[i] = (struct archive_item){
+			.rlp = h->rlps[i].bytes,
+			.size = (uint32_t)h->rlps[i].len,
+			.sent = (uint32_t)vectors_u64(env, "sent")};
+		memcpy(&h->items[i].topic, topic.bytes, TOPIC_SIZE);
+		memcpy(h->items[i].hash, hash.bytes, ENVELOPE_HASH_SIZE);
+		hex_release(&topic);
+		hex_release(&hash);
+	}
+}
+
+static void expect_answer(const struct history *h, json_t *expect,
+			  const struct archive_step *step)
+{
+	json_t *hashes = vectors_get(expect, "hashes");
+	struct hex cursor = vectors_hex(expect, "cursor");
+	size_t at = 0;
+
+	cr_assert_eq(step->count, json_array_size(hashes));
+	for (uint32_t i = 0; i < step->count; i++) {
+		struct hex hash = hex_from_text(
+			json_string_value(json_array_get(hashes, i)));
+		uint32_t n = 0;
+
+		while (memcmp(h->items[n].hash, hash.bytes, 32) != 0)
+			cr_assert_lt(++n, h->count);
+		cr_assert_arr_eq(out + at, h->items[n].rlp, h->items[n].size);
+		at += h->items[n].size;
+		hex_release(&hash);
+	}
+	cr_assert_eq(step->out_size, at);
+	cr_assert_eq(step->stop == ARCHIVE_STOP_LIMIT, cursor.len > 0);
+	if (cursor.len > 0)
+		cr_assert_arr_eq(step->last_given, cursor.bytes, cursor.len);
+	hex_release(&cursor);
+}
+
+static void ask(const struct history *h, json_t *test, uint32_t now_s)
+{
+	json_t *topics = vectors_get(test, "request.topics");
+	struct hex cursor = vectors_hex(test, "request.cursor");
+	struct hex bloom = vectors_hex(test, "request.bloom");
+	struct topic wanted[8];
+	struct archive_query query = {
+		.lower_s = (uint32_t)vectors_u64(test, "request.lower"),
+		.upper_s = (uint32_t)vectors_u64(test, "request.upper"),
+		.topics = wanted,
+		.topics_count = (uint32_t)json_array_size(topics),
+		.has_bloom = bloom.len > 0};
+	struct archive_step step = step_of(&query);
+
+	if (query.upper_s == 0)
+		query.upper_s = now_s + 60;
+	for (uint32_t i = 0; i < query.topics_count; i++) {
+		struct hex topic = hex_from_text(
+			json_string_value(json_array_get(topics, i)));
+
+		memcpy(&wanted[i], topic.bytes, TOPIC_SIZE);
+		hex_release(&topic);
+	}
+	if (bloom.len > 0)
+		memcpy(&query.bloom, bloom.bytes, sizeof(query.bloom));
+	step.limit = (uint32_t)vectors_u64(test, "request.limit");
+	if (step.limit == 0)
+		step.limit = 1000;
+	step.has_cursor = cursor.len > 0;
+	if (step.has_cursor)
+		memcpy(step.cursor, cursor.bytes, ENVELOPE_KEY_SIZE);
+	cr_assert_eq(archive_read_now(archive, &step), 0);
+	expect_answer(h, vectors_get(test, "expect"), &step);
+	hex_release(&cursor);
+	hex_release(&bloom);
+}
+
+Test(archive, the_queries_of_the_vectors_are_answered)
+{
+	json_t *root = vectors_load("mailserver.json");
+	json_t *queries = vectors_get(root, "archive.queries");
+	struct history h;
+
+	history_load(vectors_get(root, "archive.envelopes"), &h);
+	cr_assert_eq(put_items(h.items, h.count), (int)h.count);
+	cr_assert_gt(json_array_size(queries), 10);
+	for (size_t i = 0; i < json_array_size(queries); i++)
+		ask(&h, json_array_get(queries, i),
+		    (uint32_t)vectors_u64(root, "now"));
+	for (uint32_t i = 0; i < h.count; i++)
+		hex_release(&h.rlps[i]);
+	json_decref(root);
+}
+
+Test(archive, a_sound_archive_passes_fsck_and_a_changed_byte_is_found)
+{
+	json_t *root = vectors_load("mailserver.json");
+	char path[TEMPDIR_MAX + 64], line[512] = "";
+	FILE *report = tmpfile();
+	struct history h;
+	int fd;
+
+	history_load(vectors_get(root, "archive.envelopes"), &h);
+	cr_assert_eq(put_items(h.items, h.count), (int)h.count);
+	cr_assert_eq(archive_fsck(dir, false, report, NULL, NULL), ERR_EXISTS);
+	archive_close(archive);
+	cr_assert_eq(archive_fsck(dir, false, report, NULL, NULL), 0);
+
+	for (unsigned s = 0; s < config.shards; s++) {
+		uint8_t bytes[65536];
+		ssize_t got;
+
+		snprintf(path, sizeof(path), "%s/shard-%03u/slice-%u.mdb", dir,
+			 s, 1600000000 - 1600000000 % DAY);
+		fd = open(path, O_RDWR);
+		if (fd < 0)
+			continue;
+		got = pread(fd, bytes, sizeof(bytes), 0);
+		for (ssize_t i = 0; i + 46 < got; i++)
+			if (memcmp(bytes + i, h.items[0].rlp, 46) == 0)
+				cr_assert_eq(pwrite(fd, "!", 1, i + 20), 1);
+		close(fd);
+	}
+	rewind(report);
+	cr_assert_eq(archive_fsck(dir, false, report, NULL, NULL), ERR_CORRUPT);
+	rewind(report);
+	cr_assert(fgets(line, sizeof(line), report));
+	cr_assert(strstr(line, "bytes are damaged"), "%s", line);
+	cr_assert_eq(archive_fsck(dir, true, report, NULL, NULL), ERR_CORRUPT);
+	cr_assert_eq(archive_fsck(dir, false, report, NULL, NULL), 0);
+	(void)fclose(report);
+	for (uint32_t i = 0; i < h.count; i++)
+		hex_release(&h.rlps[i]);
+	json_decref(root);
+	open_it();
+}
+
+/* ---- opening ---- */
+
+Test(archive, another_shard_count_or_span_is_refused_with_what_to_do)
+{
+	struct archive_config other = config;
+	struct archive *second = NULL;
+	char why[256];
+
+	cr_assert_eq(archive_open(&other, &second, why, sizeof(why)),
+		     ERR_EXISTS);
+	cr_assert(strstr(why, "another process"), "%s", why);
+	archive_close(archive);
+	archive = NULL;
+	other.shards++;
+	cr_assert_eq(archive_open(&other, &second, why, sizeof(why)),
+		     ERR_CONFLICT);
+	cr_assert(strstr(why, "made with 3 shards"), "%s", why);
+	other = config;
+	other.slice_span_s /= 2;
+	cr_assert_eq(archive_open(&other, &second, why, sizeof(why)),
+		     ERR_CONFLICT);
+	other = config;
+	other.shards = 257;
+	cr_assert_eq(archive_open(&other, &second, why, sizeof(why)),
+		     ERR_RANGE);
+	cr_assert_null(second);
+	open_it();
+}
+
+Test(archive, an_unknown_format_is_refused)
+{
+	char path[TEMPDIR_MAX + 16], why[256];
+	struct archive *second = NULL;
+	FILE *file;
+
+	archive_close(archive);
+	snprintf(path, sizeof(path), "%s/ARCHIVE", dir);
+	file = fopen(path, "w");
+	cr_assert(file && fputs("restante-archive 9\n", file) >= 0);
+	(void)fclose(file);
+	cr_assert_eq(archive_open(&config, &second, why, sizeof(why)),
+		     ERR_UNSUPPORTED);
+	cr_assert_eq(unlink(path), 0);
+	/* Shards without ARCHIVE: somebody's data, not a new archive. */
+	cr_assert_eq(archive_open(&config, &second, why, sizeof(why)),
+		     ERR_UNSUPPORTED);
+	archive = NULL;
+}
+
+/* ---- damage ---- */
+
+static void fill_days(uint32_t days, uint32_t each)
+{
+	for (uint32_t i = 0; i < days * each; i++)
+		item_make(&items[i], item_bytes[i], i,
+			  START + i / each * DAY + i % each, i % 9);
+	cr_assert_eq(put_items(items, days * each), (int)(days * each));
+}
+
+static void slice_file(char *path, size_t size, unsigned shard, uint32_t day)
+{
+	snprintf(path, size, "%s/shard-%03u/slice-%u.mdb", dir, shard,
+		 START + day * DAY);
+}
+
+static void expect_quarantined(unsigned count)
+{
+	char path[TEMPDIR_MAX + 16];
+	struct archive_health health;
+	struct dirent *entry;
+	unsigned found = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/quarantine", dir);
+	d = opendir(path);
+	while ((entry = readdir(d)) != NULL)
+		found += strncmp(entry->d_name, "shard-", 6) == 0;
+	closedir(d);
+	cr_assert_eq(found, count);
+	archive_health(archive, &health);
+	cr_assert_eq(health.slices_quarantined, count);
+	cr_assert(health.is_healthy);
+	cr_assert(count == 0 || strstr(health.why, "quarantine"));
+}
+
+Test(archive, a_damaged_slice_is_set_aside_and_the_rest_is_served)
+{
+	struct archive_query query = query_all();
+	char path[TEMPDIR_MAX + 64];
+	uint32_t n;
+
+	config.shards = 3;
+	fill_days(5, 90);
+	archive_close(archive);
+	slice_file(path, sizeof(path), 1, 2);
+	cr_assert_eq(truncate(path, 9000), 0);
+	slice_file(path, sizeof(path), 2, 4);
+	cr_assert_eq(truncate(path, 0), 0);
+	open_it();
+	expect_quarantined(2);
+	n = read_all(&query, 50, OUT_SIZE, numbers);
+	cr_assert(n >= 300 && n < 450, "%u", n);
+	/* The gap can be filled again. */
+	cr_assert_eq(put_items(items, 450), (int)(450 - n));
+	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 450);
+}
+
+/* Overwrite every run header in the file, as a bad disk might. */
+static void spoil_runs(const char *path)
+{
+	int fd = open(path, O_RDWR);
+	uint8_t page[4096];
+
+	cr_assert_geq(fd, 0);
+	for (off_t at = 0; pread(fd, page, sizeof(page), at) == sizeof(page);
+	     at += (off_t)sizeof(page))
+		if (memcmp(page + 16, "rstrun01", 8) == 0)
+			cr_assert_eq(pwrite(fd, "spoilt", 6, at + 16), 6);
+	close(fd);
+}
+
+Test(archive, damage_met_while_reading_costs_that_slice_only)
+{
+	struct archive_query query = query_all();
+	char path[TEMPDIR_MAX + 64];
+	struct archive_health health;
+	uint32_t n;
+
+	fill_days(5, 90);
+	slice_file(path, sizeof(path), 1, 2);
+	spoil_runs(path);
+	n = read_all(&query, 50, OUT_SIZE, numbers);
+	cr_assert(n >= 400 && n < 450, "%u", n);
+	for (unsigned i = 0; i < 2000; i++) {
+		archive_health(archive, &health);
+		if (health.slices_quarantined > 0)
+			break;
+		usleep(1000);
+	}
+	expect_quarantined(1);
+	cr_assert_eq(put_items(items, 450), (int)(450 - n));
+}
+
+/* ---- retention ---- */
+
+Test(archive, slices_past_their_time_are_removed_and_no_others)
+{
+	struct archive_query query = query_all();
+	char path[TEMPDIR_MAX + 64];
+
+	archive_close(archive);
+	config.retention_s = 2 * DAY;
+	config.shards = 3;
+	/* Of days to come, so that the minute's own expiry leaves them. */
+	open_it();
+	fill_days(5, 90);
+	slice_file(path, sizeof(path), 1, 0);
+	cr_assert_eq(access(path, F_OK), 0);
+	cr_assert_eq(archive_expire(archive, START + 3 * DAY), 0);
+	cr_assert_eq(archive_expire(archive, START + 3 * DAY + 1), 3);
+	cr_assert_neq(access(path, F_OK), 0);
+	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 360);
+	cr_assert_eq(numbers[359], 90);
+	cr_assert_eq(archive_expire(archive, START + 3 * DAY + 1), 0);
+	cr_assert_eq(archive_expire(archive, UINT32_MAX), 12);
+	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 0);
+	/* The span can be used again at once. */
+	cr_assert_eq(put_items(items, 450), 450);
+}
+
+Test(archive, the_oldest_go_when_there_are_too_many_bytes)
+{
+	struct archive_query query = query_all();
+	struct archive_health health;
+
+	fill_days(5, 90);
+	archive_health(archive, &health);
+	archive_close(archive);
+	config.retention_bytes = health.bytes_on_disk / 2;
+	open_it();
+	cr_assert_eq(archive_expire(archive, START), 9);
+	archive_health(archive, &health);
+	cr_assert_leq(health.bytes_on_disk, config.retention_bytes);
+	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 180);
+	cr_assert_eq(numbers[179], 270);
+	archive_close(archive);
+	config.retention_bytes = 1;
+	open_it();
+	cr_assert_eq(archive_expire(archive, START), 3);
+	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 90);
+}
+
+/* ---- no room ---- */
+
+Test(archive, a_full_map_goes_on_in_a_further_part)
+{
+	struct archive_query query = query_all();
+	char path[TEMPDIR_MAX + 64];
+	struct archive_item large = {.size = 3u << 20, .sent = START};
+
+	archive_close(archive);
+	tempdir_remove(dir);
+	config.shards = 1;
+	config.map_bytes = 1u << 20;
+	open_it();
+	for (uint32_t i = 0; i < 8; i++)
+		cr_assert_eq(put_range(i * 1000, 1000, 20), 1000);
+	snprintf(path, sizeof(path), "%s/shard-000/slice-%u-2.mdb", dir, START);
+	cr_assert_eq(access(path, F_OK), 0);
+	cr_assert_eq(read_all(&query, 500, OUT_SIZE, numbers), 8000);
+	/* More than one map at once, and still once only. */
+	cr_assert_eq(put_range(7000, 4000, 20), 3000);
+	reopen();
+	cr_assert_eq(put_range(9000, 2000, 20), 0);
+	cr_assert_eq(read_all(&query, 500, OUT_SIZE, numbers), 11000);
+	for (uint32_t i = 0; i < 11000; i++)
+		cr_assert_eq(numbers[i], 10999 - i);
+	/* What fits into no map is refused, and nothing else suffers. */
+	large.rlp = calloc(1, large.size);
+	cr_assert_eq(put_items(&large, 1), ERR_FULL);
+	cr_assert_eq(put_range(11000, 1, 20), 1);
+	free((void *)(uintptr_t)large.rlp);
+}
+
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit = {.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+Test(archive, without_room_nothing_is_confirmed_and_reads_go_on)
+{
+	struct archive_query query = query_all();
+	struct archive_health health;
+	int err = 0;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(put_range(0, 100, 9), 100);
+	limit_files(200000);
+	for (uint32_t i = 1; i < 10 && err >= 0; i++)
+		err = put_range(i * 1000, 1000, 9);
+	cr_assert_eq(err, ERR_IO);
+	archive_health(archive, &health);
+	cr_assert(!health.is_healthy);
+	cr_assert_gt(health.shards_broken, 0);
+	cr_assert(strstr(health.why, "cannot write"), "%s", health.why);
+	cr_assert(strstr(health.why, "when there is room"), "%s", health.why);
+	cr_assert_geq(read_all(&query, 500, OUT_SIZE, numbers), 100);
+
+	limit_files(RLIM_INFINITY);
+	for (unsigned i = 0; i < 10000 && !health.is_healthy; i++) {
+		usleep(1000);
+		archive_health(archive, &health);
+	}
+	cr_assert(health.is_healthy, "%s", health.why);
+	cr_assert_str_empty(health.why);
+	cr_assert_geq(put_range(20000, 1000, 9), 1000);
+	reopen();
+	cr_assert_eq(put_range(20000, 1000, 9), 0);
+}
+
+Test(archive, a_full_queue_is_an_answer)
+{
+	static struct waiting many[200];
+	unsigned taken = 0, refused = 0;
+
+	archive_close(archive);
+	tempdir_remove(dir);
+	config.shards = 1;
+	config.queue_bytes_max = 20000;
+	open_it();
+	(void)put_range(0, 200, 1);
+	for (unsigned i = 0; i < 200; i++) {
+		item_make(&items[i], item_bytes[i], 1000 + i, START + i, 1);
+		many[i].batch = (struct archive_batch){
+			.items = &items[i], .count = 1, .done = wake};
+		sem_init(&many[i].sem, 0, 0);
+		if (archive_put(archive, &many[i].batch) == 0)
+			taken++;
+		else
+			refused++;
+	}
+	archive_close(archive);
+	for (unsigned i = 0; i < 200; i++)
+		cr_assert_eq(many[i].batch.err, 0);
+	cr_assert_gt(taken, 0);
+	cr_assert_eq(taken + refused, 200);
+	open_it();
+}
+
+Test(archive, many_small_commits_are_folded_without_loss)
+{
+	struct archive_query query = query_all();
+	struct topic topic = {{0, 0, 0, 2}};
+	struct archive_health health;
+
+	for (uint32_t i = 0; i < 300; i++)
+		cr_assert_eq(put_range(i * 3, 3, 9), 3);
+	archive_health(archive, &health);
+	cr_assert_eq(health.envelopes, 900);
+	cr_assert_eq(health.put_envelopes, 900);
+	cr_assert_geq(health.commits, 300);
+	cr_assert_eq(health.oldest_sent, START);
+	cr_assert_eq(health.newest_sent, START + 899);
+	cr_assert_eq(read_all(&query, 100, OUT_SIZE, numbers), 900);
+	for (uint32_t i = 0; i < 900; i++)
+		cr_assert_eq(numbers[i], 899 - i);
+	query.topics = &topic;
+	query.topics_count = 1;
+	cr_assert_eq(read_all(&query, 1, OUT_SIZE, numbers), 100);
+	cr_assert_eq(numbers[99], 2);
+}
