@@ -118,6 +118,9 @@ static bool choose(struct fold *f, struct slice *slice, bool is_idle,
 	if (choose_smallest(f, slice))
 		return true;
 	slice->is_settled = true;
+	/* Hardly anything will come any more; it can be loaded again. */
+	known_release(&slice->known);
+	slice->is_known_loaded = false;
 	return false;
 }
 
