@@ -128,6 +128,8 @@ struct archive_step {
 	uint32_t limit;                    /* envelopes, > 0 */
 	uint8_t *out;
 	size_t out_max;     /* an envelope larger than this is passed over */
+	size_t out_page;    /* FULL beyond so many bytes, if anything was given;
+			       0: out_max. Room for large ones, small pages. */
 	uint32_t item_max;  /* envelopes larger than this are passed over; 0:
 			       out_max */
 	uint32_t budget_us; /* time of one turn; 0: the default */

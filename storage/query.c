@@ -555,6 +555,12 @@ static void set_last(struct query *qu, const uint8_t *key)
 	qu->step->has_last = true;
 }
 
+static bool is_past_page(const struct archive_step *step, uint32_t size)
+{
+	return step->out_page > 0 && step->count > 0 &&
+	       step->out_size + size > step->out_page;
+}
+
 /* Copy what is pending; by now it has come into the cache. */
 static void flush(struct query *qu)
 {
@@ -564,7 +570,8 @@ static void flush(struct query *qu)
 		const struct run_entry *entry = qu->pending[i].entry;
 
 		if (entry->size <= qu->item_max) {
-			if (entry->size > step->out_max - step->out_size) {
+			if (entry->size > step->out_max - step->out_size ||
+			    is_past_page(step, entry->size)) {
 				stop(qu, ARCHIVE_STOP_FULL);
 				break;
 			}
