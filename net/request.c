@@ -391,21 +391,18 @@ static void request_step(struct request *request)
 	struct node_ring *ring = request->ring;
 	const struct node_config *config = &ring->node->config;
 	struct archive_step *step = &request->step;
-	size_t room = config->page_bytes;
 
-	/* Nothing came although there is more: one larger than a page. */
-	if (step->stop == ARCHIVE_STOP_FULL && step->count == 0)
-		room = BUNDLE_ROOM_MAX;
 	assert(!request->page);
-	request->page = msgbuf_new(room + MAIL_SYNC_TAIL);
+	request->page = msgbuf_new(BUNDLE_ROOM_MAX + MAIL_SYNC_TAIL);
 	if (!request->page) {
 		fail(request, "the server is out of memory");
 		return;
 	}
 	step->limit = request->limit - request->given;
 	step->out = request->page->bytes + request->page->start;
-	step->out_max = room;
-	step->item_max = BUNDLE_ROOM_MAX;
+	/* Larger than what a client takes: passed over (§4). */
+	step->out_max = BUNDLE_ROOM_MAX;
+	step->out_page = config->page_bytes;
 	if (archive_read(config->archive, step)) {
 		msgbuf_free(request->page);
 		request->page = NULL;
