@@ -25,8 +25,9 @@ struct envelopes {
 	uint32_t cap;        /* a power of two */
 	uint32_t cap_max;
 	uint64_t tail, head;
-	uint64_t bytes_tail; /* those before have no bytes any more */
-	uint64_t expire_at;  /* where the next look for expired ones begins */
+	uint64_t bytes_tail;  /* those before have no bytes any more */
+	uint64_t expire_at;   /* where the next look for expired ones begins */
+	uint64_t expire_step; /* of them in one look */
 	size_t count;
 	size_t bytes, bytes_max;
 	struct slot *slots; /* 2 * cap */
@@ -313,11 +314,15 @@ uint64_t envelopes_seq(const struct envelopes *envs, const struct pooled *env)
 
 void envelopes_expire(struct envelopes *envs, uint32_t now_s, unsigned parts)
 {
-	uint64_t left = (envs->head - envs->tail) / parts + 1;
+	uint64_t left;
 
-	if (envs->expire_at < envs->tail || envs->expire_at >= envs->head)
+	if (envs->expire_step == 0 || envs->expire_at < envs->tail ||
+	    envs->expire_at >= envs->head) {
 		envs->expire_at = envs->tail;
-	for (; left > 0 && envs->expire_at < envs->head; left--) {
+		envs->expire_step = (envs->head - envs->tail) / parts + 1;
+	}
+	for (left = envs->expire_step; left > 0 && envs->expire_at < envs->head;
+	     left--) {
 		struct pooled *env = entry_at(envs, envs->expire_at++);
 
 		if (env->is_alive && env->expiry_s < now_s)
