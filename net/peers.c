@@ -54,6 +54,8 @@ static size_t group_of(const struct peers *peers, uint64_t mark)
 {
 	uint64_t hash = (mark ^ peers->seed) * UINT64_C(0x9e3779b97f4a7c15);
 
+	hash ^= hash >> 32;
+	hash *= UINT64_C(0xff51afd7ed558ccd);
 	return (size_t)(hash >> 32) & (peers->groups_count - 1);
 }
 
