@@ -32,7 +32,22 @@ struct rlpx_streams {
 	struct rlpx_stream egress;
 	struct rlpx_stream ingress;
 };
+/* Frees the ciphers and erases the states. Zeroed streams are fine. */
 void rlpx_streams_release(struct rlpx_streams *streams);
+
+/* What both sides know at the end of the key exchange; all borrowed. */
+struct rlpx_agreement {
+	const uint8_t *secret;          /* ecdh of the ephemeral keys, 32 bytes */
+	const uint8_t *initiator_nonce; /* 32 bytes each */
+	const uint8_t *recipient_nonce;
+	const uint8_t *auth; /* the packets as on the wire */
+	size_t auth_len;
+	const uint8_t *ack;
+	size_t ack_len;
+};
+/* Derive the streams of one side (§4). 0 or ERR_NOMEM. */
+int rlpx_streams_init(struct rlpx_streams *streams,
+		      const struct rlpx_agreement *agreed, bool is_initiator);
 
 /*
  * A handshake is fed bytes and says what it wants next. It is small
