@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "app/args.h"
 #include "app/command.h"
@@ -6,9 +7,13 @@
 
 static const struct usage usage = {
 	.command = "check-config",
+	.operands = "[example]",
+	.operands_max = 1,
 	.summary = "Reads the settings as `serve` would, from the file, the "
 		   "environment and the flags,\nand prints each value and "
-		   "where it comes from; or all that is wrong with them.",
+		   "where it comes from; or all that is wrong with them.\n"
+		   "With the word `example` it prints a file with every "
+		   "setting at its default instead.",
 	.options = config_table,
 	.add_layers = config_add_layers,
 };
@@ -16,11 +21,21 @@ static const struct usage usage = {
 int cmd_check_config(int argc, char **argv)
 {
 	struct args args;
-	int status;
+	int status = EXIT_OK;
 
 	if (!args_parse(&usage, argc, argv, &args, &status))
 		return status;
-	settings_print(args.options, stdout);
+	if (args.operands_count == 0) {
+		settings_print(args.options, stdout);
+	} else if (strcmp(args.operands[0], "example") == 0) {
+		settings_print_example(config_table, stdout);
+	} else {
+		(void)fprintf(stderr,
+			      "restante check-config: %s: is not "
+			      "`example`; see --help\n",
+			      args.operands[0]);
+		status = EXIT_USAGE;
+	}
 	args_release(&args);
-	return EXIT_OK;
+	return status;
 }

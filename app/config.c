@@ -19,7 +19,9 @@ void config_add_layers(struct settings *s, const char *config)
 {
 	if (!config)
 		config = getenv("RESTANTE_CONFIG");
-	if (config)
+	if (config && *config)
 		settings_read_file(s, config);
+	if (settings_is_given(s, "config"))
+		settings_refuse(s, "config", "a file cannot name another");
 	settings_read_env(s, "RESTANTE_", environ, other_variables);
 }

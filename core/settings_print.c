@@ -116,6 +116,14 @@ static bool is_in_record(const char *name)
 	return strchr(name, '*') || strstr(name, "[].");
 }
 
+/* Bounds worth telling: the length of a text is not, unless it is exact. */
+static bool has_telling_bounds(const struct setting *row)
+{
+	if (row->kind == SETTING_TEXT || row->kind == SETTING_SECRET)
+		return row->min && row->max && strcmp(row->min, row->max) == 0;
+	return row->kind != SETTING_BOOL && (row->min || row->max);
+}
+
 static void print_row_details(const struct setting *row, FILE *out)
 {
 	char allowed[160];
@@ -125,8 +133,7 @@ static void print_row_details(const struct setting *row, FILE *out)
 	if (is_list(row->name))
 		(void)fprintf(out, "; several, with commas between or given "
 				   "again");
-	if (row->kind != SETTING_BOOL && row->kind != SETTING_WORD &&
-	    (row->min || row->max))
+	if (row->kind != SETTING_WORD && has_telling_bounds(row))
 		(void)fprintf(out, "; %s", allowed);
 	if (!row->value && !is_list(row->name))
 		(void)fprintf(out, " (required)");
@@ -160,38 +167,53 @@ void settings_print_help(const struct setting *table, FILE *out)
 
 /* ---- an example file ---- */
 
-static size_t section_len(const char *name)
+/* Open the section of a name unless it is open; returns what follows it. */
+static const char *enter_section(const char *name, char section[static 64],
+				 FILE *out)
 {
 	const char *dot = strchr(name, '.');
+	char own[64] = "";
 
-	return dot ? (size_t)(dot - name) : 0;
+	if (dot)
+		(void)snprintf(own, sizeof(own), "%.*s", (int)(dot - name),
+			       name);
+	if (strcmp(own, section) != 0)
+		(void)fprintf(out, "\n%s:\n", own);
+	memcpy(section, own, sizeof(own));
+	return dot ? dot + 1 : name;
+}
+
+static void print_example_row(const struct setting *row, const char *name,
+			      const char *indent, FILE *out)
+{
+	const char *quote =
+		row->kind == SETTING_TEXT || row->kind == SETTING_SECRET ? "\""
+									 : "";
+	char allowed[160];
+
+	setting_value_allowed(row, allowed, sizeof(allowed));
+	if (row->kind == SETTING_WORD || has_telling_bounds(row))
+		(void)fprintf(out, "%s# %s (%s)\n", indent, row->help, allowed);
+	else
+		(void)fprintf(out, "%s# %s\n", indent, row->help);
+	if (is_list(name))
+		(void)fprintf(out, "%s#%.*s: []\n", indent,
+			      (int)strlen(name) - 2, name);
+	else
+		(void)fprintf(out, "%s#%s: %s%s%s\n", indent, name, quote,
+			      row->value ? row->value : "", quote);
 }
 
 void settings_print_example(const struct setting *table, FILE *out)
 {
-	const char *section = "";
-	size_t len = 0;
+	char section[64] = "";
 
 	for (; table->name; table++) {
-		const char *name = table->name;
-		const char *value = table->value ? table->value : "";
-		const char *quote = table->kind == SETTING_TEXT ? "\"" : "";
+		const char *name;
 
-		if (is_in_record(name))
+		if (is_in_record(table->name))
 			continue;
-		if (section_len(name) != len ||
-		    strncmp(section, name, len) != 0) {
-			section = name;
-			len = section_len(name);
-			(void)fprintf(out, "%.*s:\n", (int)len, section);
-		}
-		(void)fprintf(out, "  # %s\n", table->help);
-		if (is_list(name))
-			(void)fprintf(out, "  %.*s: []\n",
-				      (int)(strlen(name) - len - 3),
-				      name + len + 1);
-		else
-			(void)fprintf(out, "  %s: %s%s%s\n", name + len + 1,
-				      quote, value, quote);
+		name = enter_section(table->name, section, out);
+		print_example_row(table, name, *section ? "  " : "", out);
 	}
 }

@@ -225,6 +225,9 @@ void setting_value_allowed(const struct setting *row, char *out, size_t cap)
 	else if (!row->max)
 		(void)snprintf(out, cap, "%s or more%s%s", row->min,
 			       *more ? " " : "", more);
+	else if (row->min && strcmp(row->min, row->max) == 0)
+		(void)snprintf(out, cap, "%s%s%s", row->min, *more ? " " : "",
+			       more);
 	else
 		(void)snprintf(out, cap, "%s to %s%s%s",
 			       row->min ? row->min : "0", row->max,
