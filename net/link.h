@@ -108,6 +108,14 @@ const char *link_client(const struct link *link);    /* from its Hello */
 bool link_has_cap(const struct link *link, enum cap cap);
 bool link_is_outgoing(const struct link *link);
 unsigned link_set_count(const struct link_set *set); /* opened links */
+/* With those in handshake and those whose Disconnect is under way. */
+unsigned link_set_total(const struct link_set *set);
+/*
+ * An open link with this remote key, NULL if there is none. Within `opened`
+ * the new link itself is not found, only an older one.
+ */
+struct link *link_find_remote(struct link_set *set,
+			      const uint8_t public[static SECP_PUBLIC_SIZE]);
 
 /*
  * Queue a message: `buf` holds the plain payload and belongs to the link from
