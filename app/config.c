@@ -18,7 +18,7 @@ static const char *const other_variables[] = {"RESTANTE_TEST_", "RESTANTE_KILL",
 void config_add_layers(struct settings *s, const char *config)
 {
 	if (!config)
-		config = getenv("RESTANTE_CONFIG");
+		config = secure_getenv("RESTANTE_CONFIG");
 	if (config && *config)
 		settings_read_file(s, config);
 	if (settings_is_given(s, "config"))

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -94,12 +93,15 @@ static int write_digits(int fd, const struct secp_key *key)
 /* The name of the file must be on the disk too. */
 static int sync_folder(const char *path)
 {
-	char copy[4096];
+	const char *name = strrchr(path, '/');
+	char folder[4096] = ".";
 	int fd;
 	int err;
 
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (name)
+		(void)snprintf(folder, sizeof(folder), "%.*s",
+			       (int)(name - path) + 1, path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return ERR_IO;
 	err = fsync(fd) ? ERR_IO : 0;

@@ -13,8 +13,8 @@
 #define LINE_MAX_BYTES 4096
 #define VALUE_MAX      1024 /* bytes of one value that are shown */
 #define TAIL_MAX       48   /* kept free for left_out and the end of a line */
-#define BURST          20   /* lines of one place before the limit bites */
-#define INTERVAL_MS    1000 /* between its lines from then on */
+#define BURST          20u  /* lines of one place before the limit bites */
+#define INTERVAL_MS    UINT64_C(1000) /* between its lines from then on */
 
 static _Atomic int min_level = LOG_LEVEL_INFO;
 static _Atomic int line_format = LOG_FORMAT_LOGFMT;

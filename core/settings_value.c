@@ -206,9 +206,11 @@ static void allowed_words(const char *words, char *out, size_t cap)
 	size_t len = (size_t)snprintf(out, cap, "one of ");
 
 	for (; *words && len + 3 < cap; words++) {
-		out[len++] = *words == '|' ? ',' : *words;
-		if (*words == '|')
-			out[len++] = ' ';
+		out[len++] = *words;
+		if (*words != '|')
+			continue;
+		out[len - 1] = ',';
+		out[len++] = ' ';
 	}
 	out[len] = '\0';
 }
@@ -250,9 +252,8 @@ int setting_value_parse(const struct setting *row, const char *text,
 		(void)snprintf(why, WHY_MAX,
 			       "%.80s is out of range; allowed: %s", shown,
 			       allowed);
-	else if (row->kind == SETTING_WORD)
-		(void)snprintf(why, WHY_MAX, "%.80s is not %s", shown, allowed);
-	else if (strcmp(allowed, kind_words(row)) == 0)
+	else if (row->kind == SETTING_WORD ||
+		 strcmp(allowed, kind_words(row)) == 0)
 		(void)snprintf(why, WHY_MAX, "%.80s is not %s", shown, allowed);
 	else
 		(void)snprintf(why, WHY_MAX, "%.80s is not %s; allowed: %s",
