@@ -1,0 +1,174 @@
+#include "bench/result.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/version.h"
+#include "core/keccak.h"
+
+static FILE *out_file;
+static bool is_quiet;
+
+void result_open(FILE *out, bool quiet)
+{
+	out_file = out;
+	is_quiet = quiet;
+}
+
+static void put_text(const char *text)
+{
+	(void)fputc('"', out_file);
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			(void)fprintf(out_file, "\\%c", c);
+		else if (c < 0x20)
+			(void)fprintf(out_file, "\\u%04x", c);
+		else
+			(void)fputc(c, out_file);
+	}
+	(void)fputc('"', out_file);
+}
+
+static void put_key(const char *key, const char *text, const char *before)
+{
+	(void)fprintf(out_file, "%s\"%s\":", before, key);
+	put_text(text);
+}
+
+/* "model name" of the first processor. */
+static void processor_name(char *name, size_t size)
+{
+	FILE *file = fopen("/proc/cpuinfo", "r");
+	char line[256];
+
+	(void)snprintf(name, size, "unknown");
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file)) {
+		char *colon = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) || !colon)
+			continue;
+		colon[strcspn(colon, "\n")] = '\0';
+		(void)snprintf(name, size, "%s", colon + 2);
+		break;
+	}
+	(void)fclose(file);
+}
+
+void result_machine(const char *data_dir)
+{
+	struct utsname uts;
+	char name[128];
+	char when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long pages = sysconf(_SC_PHYS_PAGES);
+	uint64_t memory = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+
+	(void)uname(&uts);
+	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ",
+		       gmtime_r(&now, &tm));
+	processor_name(name, sizeof(name));
+	put_key("kind", "machine", "{");
+	put_key("when", when, ",");
+	put_key("processor", name, ",");
+	(void)fprintf(out_file, ",\"cores\":%ld,\"memory_bytes\":%" PRIu64,
+		      cores, memory);
+	put_key("kernel", uts.release, ",");
+	put_key("version", VERSION_TEXT, ",");
+	put_key("commit", VERSION_COMMIT, ",");
+	(void)fprintf(out_file, ",\"keccak_width\":%u", keccak_width());
+	put_key("data_dir", data_dir, ",");
+	(void)fputs("}\n", out_file);
+	(void)fflush(out_file);
+	if (!is_quiet)
+		(void)fprintf(stderr, "%s, %ld cores, %.0f GiB, Linux %s, %s\n",
+			      name, cores, (double)memory / (1u << 30),
+			      uts.release, VERSION_COMMIT);
+}
+
+void result_put(const struct result *r)
+{
+	put_key("kind", "result", "{");
+	put_key("scenario", r->scenario, ",");
+	put_key("work", r->work, ",");
+	put_key("who", r->who, ",");
+	put_key("metric", r->metric, ",");
+	put_key("unit", r->unit, ",");
+	(void)fprintf(out_file,
+		      ",\"more_is_better\":%s,\"median\":%.6g,\"min\":%.6g,"
+		      "\"max\":%.6g,\"rounds\":[",
+		      r->more_is_better ? "true" : "false",
+		      series_median(r->series), series_min(r->series),
+		      series_max(r->series));
+	for (unsigned i = 0; i < r->series->count; i++)
+		(void)fprintf(out_file, "%s%.6g", i ? "," : "",
+			      r->series->values[i]);
+	(void)fputs("]}\n", out_file);
+	(void)fflush(out_file);
+	if (!is_quiet)
+		(void)fprintf(
+			stderr,
+			"%-9s %-40s %-12s %-12s %12.5g %-14s [%.4g .. %.4g]\n",
+			r->scenario, r->work, r->who, r->metric,
+			series_median(r->series), r->unit,
+			series_min(r->series), series_max(r->series));
+}
+
+void result_latency(const char *scenario, const char *work, const char *who,
+		    const struct histogram *histogram)
+{
+	static const struct {
+		const char *name;
+		double share;
+	} points[] = {{"p50", 0.5},
+		      {"p90", 0.9},
+		      {"p99", 0.99},
+		      {"p99.9", 0.999},
+		      {"max", 1.0}};
+
+	put_key("kind", "latency", "{");
+	put_key("scenario", scenario, ",");
+	put_key("work", work, ",");
+	put_key("who", who, ",");
+	(void)fprintf(out_file, ",\"count\":%" PRIu64, histogram->total);
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		uint64_t ns =
+			i == 4 ? histogram->max_ns
+			       : histogram_quantile(histogram, points[i].share);
+
+		(void)fprintf(out_file, ",\"%s_us\":%.3f", points[i].name,
+			      (double)ns / 1e3);
+	}
+	(void)fputs("}\n", out_file);
+	(void)fflush(out_file);
+	if (!is_quiet)
+		(void)fprintf(
+			stderr,
+			"%-9s %-40s %-12s p50 %.1f us, p99 %.1f us, p99.9 "
+			"%.1f us, max %.1f us of %" PRIu64 "\n",
+			scenario, work, who,
+			(double)histogram_quantile(histogram, 0.5) / 1e3,
+			(double)histogram_quantile(histogram, 0.99) / 1e3,
+			(double)histogram_quantile(histogram, 0.999) / 1e3,
+			(double)histogram->max_ns / 1e3, histogram->total);
+}
+
+void result_note(const char *scenario, const char *who, const char *text)
+{
+	put_key("kind", "note", "{");
+	put_key("scenario", scenario, ",");
+	put_key("who", who, ",");
+	put_key("text", text, ",");
+	(void)fputs("}\n", out_file);
+	(void)fflush(out_file);
+	if (!is_quiet)
+		(void)fprintf(stderr, "%-9s %s: %s\n", scenario, who, text);
+}
