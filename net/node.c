@@ -610,18 +610,31 @@ const char *node_engine(const struct node *node)
 
 struct parcel {
 	struct note note;
-	uint64_t link;
+	uint64_t link; /* 0: whoever has this node's key */
+	uint8_t to[SECP_PUBLIC_SIZE];
 	unsigned code;
 	size_t len;
 	uint8_t bytes[];
 };
 
+static struct session *parcel_session(struct node_ring *ring,
+				      const struct parcel *parcel)
+{
+	if (parcel->link)
+		return node_ring_find(ring, parcel->link);
+	for (struct session *s = ring->sessions; s; s = s->next) {
+		if (s->is_open && memcmp(link_remote(s->link), parcel->to,
+					 sizeof(parcel->to)) == 0)
+			return s;
+	}
+	return NULL;
+}
+
 static void parcel_deliver(struct node_ring *ring, struct note *note,
 			   bool is_over)
 {
 	struct parcel *parcel = (struct parcel *)note;
-	struct session *session =
-		is_over ? NULL : node_ring_find(ring, parcel->link);
+	struct session *session = is_over ? NULL : parcel_session(ring, parcel);
 
 	if (session && link_has_cap(session->link, CAP_WMPAY))
 		(void)link_send_bytes(session->link, CAP_WMPAY, parcel->code,
@@ -629,24 +642,43 @@ static void parcel_deliver(struct node_ring *ring, struct note *note,
 	free(parcel);
 }
 
-int node_send(struct node *node, struct node_link to, unsigned code,
-	      const uint8_t *payload, size_t len)
+static int parcel_post(struct node_ring *ring, const struct parcel *like,
+		       const uint8_t *payload, size_t len)
 {
 	struct parcel *parcel = malloc(sizeof(*parcel) + len);
 	int err;
 
-	assert(to.ring < node->rings_count);
 	if (!parcel)
 		return ERR_NOMEM;
+	*parcel = *like;
 	parcel->note.deliver = parcel_deliver;
-	parcel->link = to.link;
-	parcel->code = code;
 	parcel->len = len;
 	memcpy(parcel->bytes, payload, len);
-	err = node_ring_put(&node->rings[to.ring], &parcel->note);
+	err = node_ring_put(ring, &parcel->note);
 	if (err)
 		free(parcel);
 	return err;
+}
+
+int node_send(struct node *node, struct node_link to, unsigned code,
+	      const uint8_t *payload, size_t len)
+{
+	const struct parcel like = {.link = to.link, .code = code};
+
+	assert(to.ring < node->rings_count && to.link);
+	return parcel_post(&node->rings[to.ring], &like, payload, len);
+}
+
+void node_tell(struct node *node, const uint8_t to[static SECP_PUBLIC_SIZE],
+	       unsigned code, const uint8_t *payload, size_t len)
+{
+	struct parcel like = {.code = code};
+
+	if (!peers_has(node->peers, to))
+		return;
+	memcpy(like.to, to, sizeof(like.to));
+	for (unsigned i = 0; i < node->rings_count; i++)
+		(void)parcel_post(&node->rings[i], &like, payload, len);
 }
 
 void node_stats(struct node *node, struct node_stats *out)

@@ -23,7 +23,7 @@ struct node;
 /* May this node read history? Asked on a ring: neither wait nor lock. */
 enum gate_answer { GATE_ALLOW, GATE_DENY };
 #define GATE_TEXT_MAX 192
-struct gate {
+struct node_gate {
 	/*
 	 * With DENY, `text` (preset to a plain sentence) is what the peer is
 	 * told behind `ERROR=` and its request's id. `check` NULL: everybody.
@@ -87,7 +87,7 @@ struct node_config {
 	unsigned requests_max; /* of one peer, waiting */
 	size_t page_bytes;     /* of envelopes in one packet */
 	unsigned request_ms;   /* then a completion with a cursor */
-	struct gate may_read;
+	struct node_gate may_read;
 	const uint8_t (*sync_peers)[SECP_PUBLIC_SIZE]; /* borrowed */
 	unsigned sync_peers_count;
 
@@ -124,6 +124,9 @@ const char *node_engine(const struct node *node);
  */
 int node_send(struct node *node, struct node_link to, unsigned code,
 	      const uint8_t *payload, size_t len);
+/* The same to a node, on whatever ring it is; nothing if it is not connected. */
+void node_tell(struct node *node, const uint8_t to[static SECP_PUBLIC_SIZE],
+	       unsigned code, const uint8_t *payload, size_t len);
 
 struct node_stats {
 	uint32_t peers;

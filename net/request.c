@@ -108,7 +108,7 @@ bool request_rate_ok(struct session *session)
 static const char *refusal(struct session *session, char *text)
 {
 	struct node *node = session->ring->node;
-	const struct gate *gate = &node->config.may_read;
+	const struct node_gate *gate = &node->config.may_read;
 
 	if (!request_rate_ok(session) ||
 	    session->requests_count >= node->config.requests_max) {
