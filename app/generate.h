@@ -1,0 +1,49 @@
+#ifndef APP_GENERATE_H
+#define APP_GENERATE_H
+/*
+ * Makes valid envelopes: topics and payloads from a seed, a nonce found by
+ * search. The same seed gives the same topics and payloads.
+ *
+ * Thread: one.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/envelope.h"
+#include "core/sealed.h"
+#include "core/topic.h"
+
+struct generate_config {
+	uint64_t count;
+	uint32_t size; /* of the data */
+	const struct topic
+		*topics; /* borrowed; NULL: topics_count from the seed */
+	uint32_t topics_count;
+	uint64_t seed;
+	uint32_t ttl_s;
+	uint32_t spread_s; /* `sent` lies in the last so many seconds */
+	double pow;
+	bool is_sealed; /* else the data is random */
+	uint8_t key[SEALED_KEY_SIZE];
+};
+
+struct generate {
+	struct generate_config config;
+	uint64_t state;
+	uint64_t made;
+	uint8_t *data;
+	uint8_t *rlp;
+};
+
+/* 0 or ERR_NOMEM. generate_release() is due in either case. */
+int generate_init(struct generate *g, const struct generate_config *config);
+void generate_release(struct generate *g);
+struct topic generate_topic(uint64_t seed, uint32_t index);
+/*
+ * The next envelope, bytes that stay until the next call. Returns 0, > 0 (the
+ * count is reached), ERR_TIMEOUT (no nonce found) or ERR_NOMEM.
+ */
+int generate_next(struct generate *g, const uint8_t **rlp, size_t *size);
+
+#endif
