@@ -19,8 +19,15 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+int cmd_canary(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_fetch(int argc, char **argv);
+int cmd_fsck(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
+int cmd_post(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

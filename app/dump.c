@@ -182,33 +182,45 @@ static bool take_plain(struct scan *s)
 	return s->at > start;
 }
 
-const char *dump_json_rlp(const char *line, size_t len, size_t *size)
+static bool is_key(const char *key, size_t len, const char *name)
+{
+	return len == strlen(name) && memcmp(key, name, len) == 0;
+}
+
+static bool take_member(struct scan *s, struct dump_line *out)
+{
+	const char *key, *value;
+	size_t key_len, value_len;
+
+	if (!take_string(s, &key, &key_len) || !take_char(s, ':'))
+		return false;
+	if (!take_string(s, &value, &value_len))
+		return take_plain(s);
+	if (is_key(key, key_len, "rlp")) {
+		out->rlp = value;
+		out->rlp_size = value_len;
+	} else if (is_key(key, key_len, "hash")) {
+		out->hash = value;
+		out->hash_size = value_len;
+	}
+	return true;
+}
+
+int dump_json_decode(const char *line, size_t len, struct dump_line *out)
 {
 	struct scan s = {line, line + len};
-	const char *rlp = NULL;
 
+	memset(out, 0, sizeof(*out));
 	if (memchr(line, '\0', len) || !take_char(&s, '{'))
-		return NULL;
+		return ERR_SYNTAX;
 	do {
-		const char *key, *value;
-		size_t key_len, value_len;
-
-		if (!take_string(&s, &key, &key_len) || !take_char(&s, ':'))
-			return NULL;
-		if (!take_string(&s, &value, &value_len)) {
-			if (!take_plain(&s))
-				return NULL;
-			continue;
-		}
-		if (key_len == 3 && memcmp(key, "rlp", 3) == 0) {
-			rlp = value;
-			*size = value_len;
-		}
+		if (!take_member(&s, out))
+			return ERR_SYNTAX;
 	} while (take_char(&s, ','));
 	if (!take_char(&s, '}'))
-		return NULL;
+		return ERR_SYNTAX;
 	skip_blanks(&s);
-	return s.at == s.end ? rlp : NULL;
+	return s.at == s.end ? 0 : ERR_SYNTAX;
 }
 
 /* ---- reading ---- */
@@ -246,32 +258,45 @@ static int reserve_rlp(struct dump_reader *r, size_t size)
 	return 0;
 }
 
-static int read_json(struct dump_reader *r, size_t *size)
+static int read_line(struct dump_reader *r, size_t *len)
 {
-	const char *hex;
-	size_t hex_len;
-	ssize_t len;
-	int err;
+	ssize_t n;
 
 	do {
-		len = getline(&r->line, &r->line_max, r->in);
-		if (len < 0)
+		n = getline(&r->line, &r->line_max, r->in);
+		if (n < 0)
 			return ferror(r->in) ? say(r, ERR_IO, "cannot be read")
 					     : 1;
 		r->index++;
-	} while (strspn(r->line, " \t\r\n") == (size_t)len);
-	hex = dump_json_rlp(r->line, (size_t)len, &hex_len);
-	if (!hex)
+	} while (strspn(r->line, " \t\r\n") == (size_t)n);
+	*len = (size_t)n;
+	return 0;
+}
+
+static int read_json(struct dump_reader *r, size_t *size)
+{
+	struct dump_line line;
+	size_t len;
+	int err = read_line(r, &len);
+
+	if (err)
+		return err;
+	if (dump_json_decode(r->line, len, &line) || !line.rlp)
 		return say(r, ERR_SYNTAX,
 			   "not a JSON object with a member \"rlp\"");
-	if (hex_len / 2 > DUMP_SIZE_MAX)
+	*size = line.rlp_size / 2;
+	if (*size > DUMP_SIZE_MAX)
 		return say(r, ERR_RANGE, "larger than an envelope may be");
-	*size = hex_len / 2;
 	err = reserve_rlp(r, *size + 1);
 	if (err)
 		return err;
-	if (hex_len % 2 != 0 || hex_decode(hex, hex_len, r->rlp, *size))
+	if (line.rlp_size % 2 != 0 ||
+	    hex_decode(line.rlp, line.rlp_size, r->rlp, *size))
 		return say(r, ERR_SYNTAX, "\"rlp\" is not hexadecimal");
+	r->has_hash = line.hash != NULL;
+	if (line.hash &&
+	    hex_decode(line.hash, line.hash_size, r->hash, sizeof(r->hash)))
+		return say(r, ERR_SYNTAX, "\"hash\" is not 64 hex digits");
 	return 0;
 }
 

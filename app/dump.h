@@ -51,6 +51,8 @@ struct dump_reader {
 	uint8_t *rlp;
 	size_t rlp_max;
 	uint64_t index; /* of the record last read, from 1 */
+	bool has_hash;  /* "hash" stood beside it */
+	uint8_t hash[ENVELOPE_HASH_SIZE];
 	bool is_open;
 	char why[DUMP_WHY_MAX]; /* after an error */
 };
@@ -65,10 +67,14 @@ int dump_open(struct dump_reader *r, const char *path);
 int dump_read(struct dump_reader *r, const uint8_t **rlp, size_t *size);
 void dump_close(struct dump_reader *r);
 
-/*
- * The text value of "rlp" in a JSON object on one line; other members are
- * passed over. Returns its first character and length, or NULL. For tests.
- */
-const char *dump_json_rlp(const char *line, size_t len, size_t *size);
+/* The text values of a JSON object on one line, borrowed; NULL: not there. */
+struct dump_line {
+	const char *rlp;
+	size_t rlp_size;
+	const char *hash;
+	size_t hash_size;
+};
+/* Other members are passed over. 0 or ERR_SYNTAX. For tests. */
+int dump_json_decode(const char *line, size_t len, struct dump_line *out);
 
 #endif
