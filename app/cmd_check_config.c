@@ -4,6 +4,7 @@
 #include "app/args.h"
 #include "app/command.h"
 #include "app/config.h"
+#include "app/server_config.h"
 
 static const struct usage usage = {
 	.command = "check-config",
@@ -18,6 +19,23 @@ static const struct usage usage = {
 	.add_layers = config_add_layers,
 };
 
+/* Addresses and enode URLs too, which only the parts understand. */
+static int check_and_print(struct settings *s)
+{
+	struct server_config config;
+	size_t errors;
+
+	server_config_read(s, &config);
+	errors = settings_errors_count(s);
+	for (size_t i = 0; i < errors; i++)
+		(void)fprintf(stderr, "restante check-config: %s\n",
+			      settings_error(s, i));
+	if (errors == 0)
+		settings_print(s, stdout);
+	server_config_release(&config);
+	return errors ? EXIT_USAGE : EXIT_OK;
+}
+
 int cmd_check_config(int argc, char **argv)
 {
 	struct args args;
@@ -26,7 +44,7 @@ int cmd_check_config(int argc, char **argv)
 	if (!args_parse(&usage, argc, argv, &args, &status))
 		return status;
 	if (args.operands_count == 0) {
-		settings_print(args.options, stdout);
+		status = check_and_print(args.options);
 	} else if (strcmp(args.operands[0], "example") == 0) {
 		settings_print_example(config_table, stdout);
 	} else {

@@ -10,9 +10,17 @@
 #include "app/command.h"
 
 static const struct command commands[] = {
+	{"serve", "run the server", cmd_serve},
+	{"fetch", "get history from a server", cmd_fetch},
+	{"post", "send envelopes through a server and wait for confirmation",
+	 cmd_post},
+	{"canary", "post, fetch back, compare: for monitoring", cmd_canary},
+	{"export", "write the envelopes of an archive to a file", cmd_export},
+	{"import", "put the envelopes of a file into an archive", cmd_import},
+	{"fsck", "check an archive", cmd_fsck},
+	{"keygen", "make a node key", cmd_keygen},
 	{"check-config", "show the settings and where they come from",
 	 cmd_check_config},
-	{"keygen", "make a node key", cmd_keygen},
 	{"version", "what this is and how it was built", cmd_version},
 	{0},
 };

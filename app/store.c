@@ -37,7 +37,7 @@ int store_open(const char *datadir, bool create, struct archive **out,
 		(void)snprintf(why, STORE_WHY_MAX,
 			       "%s: there is no archive; name the folder with "
 			       "--datadir, as for `restante serve`",
-			       path);
+			       datadir);
 		return err;
 	}
 	if (err && err != ERR_NOTFOUND)

@@ -11,7 +11,7 @@
 
 #include "storage/archive.h"
 
-#define STORE_WHY_MAX  512
+#define STORE_WHY_MAX  1280
 #define STORE_PATH_MAX 4096
 
 /* Where the archive of a data folder is. 0 or ERR_RANGE. */

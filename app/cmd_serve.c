@@ -1,0 +1,121 @@
+/*
+ * `restante serve`. Read from here: settings, then server_start() in
+ * app/server.c, then waiting for a signal.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "app/args.h"
+#include "app/command.h"
+#include "app/config.h"
+#include "app/server.h"
+#include "core/log.h"
+
+static const struct usage usage = {
+	.command = "serve",
+	.summary = "Runs the server: receives envelopes from peers, archives "
+		   "them, and hands history back.\nWhen it is ready it prints "
+		   "its enode URL. Settings come from flags, the environment\n"
+		   "(RESTANTE_NET_LISTEN for net.listen), a file, and "
+		   "defaults, in this order.",
+	.options = config_table,
+	.add_layers = config_add_layers,
+};
+
+/* A connection is a descriptor, and so is a slice. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Blocked here, before any thread starts, and taken by main alone. */
+static void block_signals(sigset_t *stop)
+{
+	(void)sigemptyset(stop);
+	(void)sigaddset(stop, SIGINT);
+	(void)sigaddset(stop, SIGTERM);
+	(void)pthread_sigmask(SIG_BLOCK, stop, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* A file limit is a full disk, not the end. */
+	(void)signal(SIGXFSZ, SIG_IGN);
+}
+
+/* The next one ends the program at once. */
+static void unblock_signals(const sigset_t *stop)
+{
+	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)pthread_sigmask(SIG_UNBLOCK, stop, NULL);
+}
+
+static int wait_for_signal(struct server *server, const sigset_t *stop)
+{
+	const struct timespec second = {.tv_sec = 1};
+	int signal;
+
+	do {
+		signal = sigtimedwait(stop, NULL, &second);
+		server_tick(server);
+	} while (signal < 0);
+	return signal;
+}
+
+static int complain(const char *why)
+{
+	(void)fprintf(stderr, "restante serve: %s\n", why);
+	return EXIT_FAILED;
+}
+
+static int serve(const struct server_config *config)
+{
+	struct server *server = NULL;
+	char why[SERVER_WHY_MAX];
+	char enode[ENODE_TEXT_MAX];
+	sigset_t stop;
+	int signal;
+
+	block_signals(&stop);
+	raise_descriptors();
+	if (server_start(config, &server, why))
+		return complain(why);
+	server_enode(server, enode);
+	(void)printf("%s\n", enode);
+	(void)fflush(stdout);
+	signal = wait_for_signal(server, &stop);
+	LOG_INFO("stopping", log_text("signal", strsignal(signal)));
+	unblock_signals(&stop);
+	server_stop(server);
+	LOG_INFO("stopped");
+	return EXIT_OK;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	struct server_config config;
+	struct args args;
+	size_t errors;
+	int status;
+
+	if (!args_parse(&usage, argc, argv, &args, &status))
+		return status;
+	log_set_level((enum log_level)settings_word(args.options, "log.level"));
+	log_set_format(
+		(enum log_format)settings_word(args.options, "log.format"));
+	server_config_read(args.options, &config);
+	errors = settings_errors_count(args.options);
+	for (size_t i = 0; i < errors; i++)
+		(void)complain(settings_error(args.options, i));
+	status = errors ? EXIT_USAGE : serve(&config);
+	server_config_release(&config);
+	args_release(&args);
+	return status;
+}

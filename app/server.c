@@ -1,0 +1,168 @@
+#include "app/server.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/nodekey.h"
+#include "app/server_http.h"
+#include "core/bytes.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/sealed.h"
+#include "net/http.h"
+
+struct server {
+	const struct server_config *config;
+	struct secp_key key;
+	struct archive *archive;
+	struct node *node;
+	struct http *http_public;
+	struct http *http_private;
+	struct server_http routes;
+	bool was_healthy;
+};
+
+static int make_datadir(const char *dir, char *why)
+{
+	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return 0;
+	(void)snprintf(why, SERVER_WHY_MAX,
+		       "%s: cannot make the data folder: %s; choose one with "
+		       "--datadir",
+		       dir, strerror(errno));
+	return ERR_IO;
+}
+
+static int start_node(struct server *server, char *why)
+{
+	struct node_config config = server->config->node;
+	int err;
+
+	config.key = &server->key;
+	config.archive = server->archive;
+	config.has_symmetric = true;
+	err = sealed_key_from_password(server->config->password,
+				       config.symmetric);
+	if (err) {
+		(void)snprintf(why, SERVER_WHY_MAX, "mail.password: %s",
+			       err_str(err));
+		return err;
+	}
+	return node_start(&config, &server->node, why, SERVER_WHY_MAX);
+}
+
+static int start_http(struct server *server, const char *listen,
+		      const struct http_route *routes, bool is_public,
+		      struct http **out, char *why)
+{
+	struct http_config config;
+
+	if (!*listen)
+		return 0;
+	http_config_default(&config);
+	config.listen = listen;
+	config.routes = routes;
+	config.hosts = server->config->http_hosts;
+	config.connections_max = server->config->http_connections;
+	if (is_public)
+		config.per_ip_max = 16;
+	return http_start(&config, out, why, SERVER_WHY_MAX);
+}
+
+static int start_parts(struct server *server, char *why)
+{
+	const struct server_config *config = server->config;
+	bool is_new;
+	int err;
+
+	err = make_datadir(config->datadir, why);
+	if (!err)
+		err = nodekey_read_or_make(config->nodekey, &server->key,
+					   &is_new, why);
+	if (!err)
+		err = archive_open(&config->archive, &server->archive, why,
+				   SERVER_WHY_MAX);
+	if (!err)
+		err = start_node(server, why);
+	if (err)
+		return err;
+	server_http_init(&server->routes, server->archive, server->node);
+	err = start_http(server, config->http_public,
+			 server->routes.public_routes, true,
+			 &server->http_public, why);
+	if (!err)
+		err = start_http(server, config->http_private,
+				 server->routes.private_routes, false,
+				 &server->http_private, why);
+	return err;
+}
+
+int server_start(const struct server_config *config, struct server **out,
+		 char *why)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	int err;
+
+	if (!server)
+		return ERR_NOMEM;
+	server->config = config;
+	server->was_healthy = true;
+	(void)snprintf(why, SERVER_WHY_MAX, "cannot start");
+	err = start_parts(server, why);
+	if (err)
+		goto out;
+	LOG_INFO("serving", log_text("datadir", config->datadir),
+		 log_u64("port", node_port(server->node)),
+		 log_text("io", node_engine(server->node)),
+		 log_u64("rings", config->node.rings),
+		 log_u64("shards", config->archive.shards));
+	*out = server;
+	server = NULL;
+out:
+	server_stop(server);
+	return err;
+}
+
+void server_stop(struct server *server)
+{
+	if (!server)
+		return;
+	server_http_stopping(&server->routes);
+	node_stop(server->node);
+	http_stop(server->http_public);
+	http_stop(server->http_private);
+	archive_close(server->archive);
+	bytes_erase(&server->key, sizeof(server->key));
+	free(server);
+}
+
+void server_enode(const struct server *server, char out[static ENODE_TEXT_MAX])
+{
+	struct enode enode = {0};
+
+	memcpy(enode.public, server->key.public, sizeof(enode.public));
+	(void)snprintf(enode.host, sizeof(enode.host), "%s",
+		       server->config->advertise);
+	enode.tcp = enode.udp = node_port(server->node);
+	(void)enode_encode(&enode, out);
+}
+
+void server_tick(struct server *server)
+{
+	struct archive_health health;
+
+	archive_health(server->archive, &health);
+	if (health.is_healthy == server->was_healthy)
+		return;
+	server->was_healthy = health.is_healthy;
+	if (health.is_healthy)
+		LOG_INFO("archive takes envelopes again",
+			 log_text("why", health.why));
+	else
+		LOG_BROKEN("archive takes no envelopes: nothing is confirmed",
+			   log_text("why", health.why));
+}

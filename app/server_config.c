@@ -1,0 +1,281 @@
+#include "app/server_config.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/store.h"
+#include "app/version.h"
+#include "core/err.h"
+
+/* ---- addresses ---- */
+
+/* "ADDR:PORT" or "[ADDR]:PORT", in digits. */
+static int decode_address(const char *text, struct sockaddr_storage *out,
+			  socklen_t *len)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+	struct addrinfo *found;
+	const char *colon = strrchr(text, ':');
+	char host[64];
+	size_t n;
+
+	if (!colon || !colon[1])
+		return ERR_SYNTAX;
+	n = (size_t)(colon - text);
+	if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	if (n == 0 || n >= sizeof(host))
+		return ERR_SYNTAX;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
+		return ERR_SYNTAX;
+	memcpy(out, found->ai_addr, found->ai_addrlen);
+	*len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+static void read_listen(struct settings *s, struct server_config *out)
+{
+	if (decode_address(settings_text(s, "net.listen"), &out->node.listen,
+			   &out->node.listen_len))
+		settings_refuse(s, "net.listen",
+				"is no address; wanted: ADDR:PORT in digits, "
+				"as in 0.0.0.0:30303 or [::]:30303");
+}
+
+/* What the enode URL names: told, or listened on, or this machine. */
+static void read_advertise(struct settings *s, struct server_config *out)
+{
+	const char *told = settings_text(s, "net.advertise");
+	const struct sockaddr *addr =
+		(const struct sockaddr *)&out->node.listen;
+	bool is_any;
+
+	if (*told || out->node.listen_len == 0) {
+		(void)snprintf(out->advertise, sizeof(out->advertise), "%s",
+			       told);
+		return;
+	}
+	(void)getnameinfo(addr, out->node.listen_len, out->advertise,
+			  sizeof(out->advertise), NULL, 0, NI_NUMERICHOST);
+	is_any = strcmp(out->advertise, "0.0.0.0") == 0 ||
+		 strcmp(out->advertise, "::") == 0;
+	if (is_any)
+		(void)snprintf(out->advertise, sizeof(out->advertise), "%s",
+			       addr->sa_family == AF_INET6 ? "::1"
+							   : "127.0.0.1");
+}
+
+/* ---- lists of enode URLs ---- */
+
+static bool read_enode(struct settings *s, const char *list, size_t index,
+		       bool needs_host, struct enode *out)
+{
+	char path[SETTINGS_PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s[%zu]", list, index);
+	if (enode_decode(settings_text(s, "%s", path), out) == 0 &&
+	    (!needs_host || (out->host[0] && out->tcp)))
+		return true;
+	settings_refuse(s, path,
+			"is no enode URL; wanted: enode://KEY@HOST:PORT");
+	return false;
+}
+
+static void read_static_peers(struct settings *s, struct server_config *out)
+{
+	size_t count = settings_count(s, "net.peers");
+
+	out->static_peers = calloc(count + 1, sizeof(*out->static_peers));
+	if (!out->static_peers)
+		abort();
+	for (size_t i = 0; i < count; i++)
+		(void)read_enode(s, "net.peers", i, true,
+				 &out->static_peers[i]);
+	out->node.static_peers = out->static_peers;
+	out->node.static_peers_count = (unsigned)count;
+}
+
+static void read_sync_peers(struct settings *s, struct server_config *out)
+{
+	size_t count = settings_count(s, "mail.sync_peers");
+
+	out->sync_peers = calloc(count + 1, sizeof(*out->sync_peers));
+	if (!out->sync_peers)
+		abort();
+	for (size_t i = 0; i < count; i++) {
+		struct enode peer;
+
+		if (read_enode(s, "mail.sync_peers", i, false, &peer))
+			memcpy(out->sync_peers[i], peer.public,
+			       SECP_PUBLIC_SIZE);
+	}
+	out->node.sync_peers =
+		(const uint8_t(*)[SECP_PUBLIC_SIZE])out->sync_peers;
+	out->node.sync_peers_count = (unsigned)count;
+}
+
+/* ---- the parts ---- */
+
+static void read_archive(struct settings *s, struct server_config *out)
+{
+	struct archive_config *archive = &out->archive;
+
+	archive_config_default(archive);
+	archive->shards = (unsigned)settings_u64(s, "storage.shards");
+	archive->slice_span_s = (uint32_t)settings_s(s, "storage.slice_span");
+	archive->retention_s = (uint32_t)settings_s(s, "storage.retention");
+	archive->retention_bytes = settings_u64(s, "storage.retention_bytes");
+	archive->group_bytes_max = settings_u64(s, "storage.group_bytes");
+	archive->group_wait_us =
+		(unsigned)settings_ms(s, "storage.group_wait") * 1000;
+	archive->queue_bytes_max = settings_u64(s, "storage.queue_bytes");
+	archive->map_bytes = settings_u64(s, "storage.map_bytes");
+	archive->readers = (unsigned)settings_u64(s, "storage.readers");
+	archive->reads_max = (unsigned)settings_u64(s, "storage.reads_max");
+	if (store_path(out->datadir, out->archive_dir))
+		settings_refuse(s, "datadir", "is too long a path");
+	archive->dir = out->archive_dir;
+}
+
+static unsigned cores(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+static void read_link(struct settings *s, struct server_config *out)
+{
+	struct link_config *link = &out->node.link;
+	const char *client_id = settings_text(s, "net.client_id");
+	unsigned rings = out->node.rings;
+
+	(void)snprintf(out->client_id, sizeof(out->client_id), "%s",
+		       *client_id ? client_id
+				  : "Restante/v" VERSION_TEXT "/linux/c");
+	link->client = out->client_id;
+	/* The kernel shares connections out over the rings as it likes. */
+	link->links_max = (unsigned)settings_u64(s, "net.sessions_max");
+	link->links_max = (link->links_max + rings - 1) / rings +
+			  (rings > 1 ? link->links_max / 8 : 0);
+	link->per_ip_max = (unsigned)settings_u64(s, "net.per_ip_max");
+	link->per_net_max = (unsigned)settings_u64(s, "net.per_net_max");
+	link->handshakes_max = (unsigned)settings_u64(s, "net.handshakes_max");
+	link->handshake_ms = (unsigned)settings_ms(s, "net.handshake_timeout");
+	link->hello_ms = link->handshake_ms;
+	link->idle_ms = (unsigned)settings_ms(s, "net.idle_timeout");
+	link->packet_max = settings_u64(s, "net.packet_max");
+	link->queue_bytes_max = settings_u64(s, "net.queue_bytes_max");
+	if (link->queue_low >= link->queue_bytes_max)
+		link->queue_low = link->queue_bytes_max / 4;
+}
+
+static struct node_rate rate(uint64_t per_s, uint64_t burst)
+{
+	return (struct node_rate){
+		.per_s = per_s > UINT32_MAX ? UINT32_MAX : (uint32_t)per_s,
+		.burst = burst > UINT32_MAX ? UINT32_MAX : (uint32_t)burst};
+}
+
+static void read_rates(struct settings *s, struct server_config *out)
+{
+	struct node_config *node = &out->node;
+	uint64_t handshakes = settings_u64(s, "net.handshake_rate");
+	uint64_t envelopes = settings_u64(s, "net.envelope_rate");
+	uint64_t bytes = settings_u64(s, "net.byte_rate");
+	uint64_t requests = settings_u64(s, "mail.request_rate");
+	uint64_t burst = settings_u64(s, "mail.request_burst");
+
+	node->handshakes_ip = rate(handshakes, handshakes * 2);
+	node->envelopes_peer = rate(envelopes, envelopes * 2);
+	node->envelopes_ip = rate(envelopes * 4, envelopes * 8);
+	node->bytes_peer = rate(bytes, bytes * 2);
+	node->bytes_ip = rate(bytes * 4, bytes * 8);
+	node->requests_peer = rate(requests, burst);
+	/* Behind one address there may be a household, or a test. */
+	node->requests_ip = rate(requests * 8, burst * 8);
+	node->packets_told.ip = settings_u64(s, "mail.announce_rate_ip");
+	node->packets_told.peer = settings_u64(s, "mail.announce_rate_peer");
+}
+
+static void read_node(struct settings *s, struct server_config *out)
+{
+	struct node_config *node = &out->node;
+
+	node_config_default(node);
+	node->engine = (enum ring_engine)settings_word(s, "net.io");
+	node->rings = (unsigned)settings_u64(s, "net.rings");
+	if (node->rings == 0)
+		node->rings = cores();
+	node->pow_min = settings_real(s, "mail.pow_min");
+	node->envelope_max = (uint32_t)settings_u64(s, "mail.envelope_max");
+	node->pool_bytes_max = settings_u64(s, "mail.pool_bytes") / node->rings;
+	node->require_signer = settings_bool(s, "mail.require_signer");
+	node->requests_max = (unsigned)settings_u64(s, "mail.requests_max");
+	node->page_bytes = settings_u64(s, "mail.page_bytes");
+	node->dial_min_ms = (unsigned)settings_ms(s, "net.redial_min");
+	node->dial_max_ms = (unsigned)settings_ms(s, "net.redial_max");
+	node->is_mail_server = true;
+	if (node->dial_max_ms < node->dial_min_ms)
+		settings_refuse(s, "net.redial_max",
+				"is shorter than net.redial_min");
+	read_listen(s, out);
+	read_advertise(s, out);
+	read_link(s, out);
+	read_rates(s, out);
+	read_static_peers(s, out);
+	read_sync_peers(s, out);
+}
+
+static void read_http(struct settings *s, struct server_config *out)
+{
+	size_t count = settings_count(s, "http.hosts");
+	size_t at = 0;
+
+	out->http_public = settings_text(s, "http.public");
+	out->http_private = settings_text(s, "http.private");
+	out->http_connections =
+		(unsigned)settings_u64(s, "http.connections_max");
+	for (size_t i = 0; i < count && at < sizeof(out->http_hosts); i++)
+		at += (size_t)snprintf(out->http_hosts + at,
+				       sizeof(out->http_hosts) - at, "%s%s",
+				       i ? "," : "",
+				       settings_text(s, "http.hosts[%zu]", i));
+	if (at >= sizeof(out->http_hosts))
+		settings_refuse(s, "http.hosts", "is too long a list");
+}
+
+void server_config_read(struct settings *s, struct server_config *out)
+{
+	const char *nodekey = settings_text(s, "nodekey");
+
+	memset(out, 0, sizeof(*out));
+	out->datadir = settings_text(s, "datadir");
+	out->password = settings_text(s, "mail.password");
+	if (*nodekey)
+		(void)snprintf(out->nodekey, sizeof(out->nodekey), "%s",
+			       nodekey);
+	else
+		(void)snprintf(out->nodekey, sizeof(out->nodekey), "%s/nodekey",
+			       out->datadir);
+	read_archive(s, out);
+	read_node(s, out);
+	read_http(s, out);
+}
+
+void server_config_release(struct server_config *config)
+{
+	free(config->static_peers);
+	free(config->sync_peers);
+	memset(config, 0, sizeof(*config));
+}

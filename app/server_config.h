@@ -1,0 +1,41 @@
+#ifndef APP_SERVER_CONFIG_H
+#define APP_SERVER_CONFIG_H
+/*
+ * From the settings to what the parts of the server are started with. Values
+ * that only these parts understand (addresses, enode URLs) are checked here,
+ * and what is wrong is added to the errors of the settings.
+ *
+ * Thread: main.
+ */
+#include <stdbool.h>
+
+#include "core/enode.h"
+#include "core/settings.h"
+#include "net/node.h"
+#include "storage/archive.h"
+
+#define SERVER_HOSTS_MAX 4096
+#define SERVER_PATH_MAX  4096
+
+struct server_config {
+	const char *datadir;
+	char archive_dir[SERVER_PATH_MAX];
+	char nodekey[SERVER_PATH_MAX];
+	char advertise[ENODE_HOST_MAX + 1];
+	char client_id[P2P_CLIENT_MAX + 1];
+	struct archive_config archive;
+	struct node_config node; /* without key, archive, symmetric */
+	struct enode *static_peers;
+	uint8_t (*sync_peers)[SECP_PUBLIC_SIZE];
+	const char *password;                   /* of sealed requests */
+	const char *http_public, *http_private; /* "": none */
+	char http_hosts[SERVER_HOSTS_MAX];
+	unsigned http_connections;
+};
+
+/* The settings own the texts. Look at settings_errors_count() afterwards;
+ * server_config_release() is due in any case. */
+void server_config_read(struct settings *s, struct server_config *out);
+void server_config_release(struct server_config *config);
+
+#endif

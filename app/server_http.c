@@ -1,0 +1,103 @@
+#include "app/server_http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/metrics.h"
+
+static void on_livez(void *ctx, const struct http_request *request,
+		     struct http_answer *answer)
+{
+	(void)ctx;
+	(void)request;
+	http_answer_text(answer, 200, "text/plain", "alive\n");
+}
+
+static void on_readyz(void *ctx, const struct http_request *request,
+		      struct http_answer *answer)
+{
+	struct server_http *http = ctx;
+	struct archive_health health;
+	char text[320];
+
+	(void)request;
+	archive_health(http->archive, &health);
+	answer->is_private = true;
+	if (atomic_load(&http->is_stopping)) {
+		http_answer_text(answer, 503, "text/plain", "stopping\n");
+	} else if (!health.is_healthy) {
+		(void)snprintf(text, sizeof(text),
+			       "the archive takes no envelopes: %s\n",
+			       health.why);
+		http_answer_text(answer, 503, "text/plain", text);
+	} else {
+		http_answer_text(answer, 200, "text/plain", "ready\n");
+	}
+}
+
+static void gauge(const char *name, const char *help, uint64_t value)
+{
+	metric_set(metric_gauge(name, NULL, help), (int64_t)value);
+}
+
+/* What is kept elsewhere, as it stands now. */
+static void gather(struct server_http *http)
+{
+	struct archive_health health;
+	struct node_stats stats;
+
+	archive_health(http->archive, &health);
+	node_stats(http->node, &stats);
+	gauge("mailserver_archived_envelopes_gauge", "Envelopes archived",
+	      health.envelopes);
+	gauge("mailserver_archive_bytes", "Bytes of the archive on disk",
+	      health.bytes_on_disk);
+	gauge("mailserver_archive_slices", "Slices of the archive",
+	      health.slices);
+	gauge("mailserver_archive_slices_quarantined",
+	      "Damaged slices moved aside", health.slices_quarantined);
+	gauge("mailserver_archive_queued_envelopes",
+	      "Envelopes waiting for their commit", health.queued_envelopes);
+	gauge("mailserver_archive_oldest_seconds",
+	      "Time of the oldest envelope", health.oldest_sent);
+	gauge("mailserver_archive_newest_seconds",
+	      "Time of the newest envelope", health.newest_sent);
+	gauge("mailserver_healthy", "1 while the archive takes envelopes",
+	      health.is_healthy);
+	gauge("p2p_peers", "Peers connected", stats.peers);
+}
+
+static void on_metrics(void *ctx, const struct http_request *request,
+		       struct http_answer *answer)
+{
+	(void)request;
+	gather(ctx);
+	answer->body = metrics_text(&answer->size);
+	answer->status = answer->body ? 200 : 500;
+	answer->type = "text/plain; version=0.0.4; charset=utf-8";
+	answer->is_private = true;
+}
+
+void server_http_init(struct server_http *http, struct archive *archive,
+		      struct node *node)
+{
+	memset(http->public_routes, 0, sizeof(http->public_routes));
+	memset(http->private_routes, 0, sizeof(http->private_routes));
+	http->archive = archive;
+	http->node = node;
+	atomic_store(&http->is_stopping, false);
+	http->public_routes[0] =
+		(struct http_route){"GET", "/livez", on_livez, http};
+	http->private_routes[0] =
+		(struct http_route){"GET", "/livez", on_livez, http};
+	http->private_routes[1] =
+		(struct http_route){"GET", "/readyz", on_readyz, http};
+	http->private_routes[2] =
+		(struct http_route){"GET", "/metrics", on_metrics, http};
+}
+
+void server_http_stopping(struct server_http *http)
+{
+	atomic_store(&http->is_stopping, true);
+}
