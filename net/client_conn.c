@@ -51,6 +51,14 @@ int client_config_server(struct client_config *config,
 	return 0;
 }
 
+static bool all_closed(const struct client *client)
+{
+	for (unsigned i = 0; i < client->count; i++)
+		if (client->conns[i].link)
+			return false;
+	return true;
+}
+
 void client_end(struct client *client, int err, const char *format, ...)
 {
 	va_list args;
@@ -66,6 +74,8 @@ void client_end(struct client *client, int err, const char *format, ...)
 	for (unsigned i = 0; i < client->count; i++)
 		if (client->conns[i].link)
 			link_disconnect(client->conns[i].link, P2P_REQUESTED);
+	if (all_closed(client))
+		ring_stop(client->ring);
 }
 
 /* ---- Status ---- */
@@ -195,8 +205,11 @@ static void on_closed(void *ctx, struct link *link, const struct link_end *end)
 	conn->link = NULL;
 	conn->is_ready = false;
 	conn->status_ms = 0;
-	if (client->is_ending)
+	if (client->is_ending) {
+		if (all_closed(client))
+			ring_stop(client->ring);
 		return;
+	}
 	if (was_ready)
 		client->use->lost(client->ctx, conn);
 	why_closed(end, was_ready, why, sizeof(why));
@@ -238,14 +251,6 @@ static void on_round_end(void *ctx)
 
 	for (unsigned i = 0; i < client->count; i++)
 		link_set_round_end(client->conns[i].set);
-}
-
-static bool all_closed(const struct client *client)
-{
-	for (unsigned i = 0; i < client->count; i++)
-		if (client->conns[i].link)
-			return false;
-	return true;
 }
 
 static void tick_conn(struct client_conn *conn, uint64_t now_ms)
@@ -353,7 +358,7 @@ int client_run(struct client *client)
 		goto out;
 	}
 	for (unsigned i = 0; i < client->count; i++)
-		client->conns[i].dial_ms = 1;
+		dial(&client->conns[i]);
 	err = ring_run(client->ring);
 	if (err && !client->err)
 		client->err = err;
