@@ -665,7 +665,8 @@ static int prepare(struct fetcher *f)
 {
 	const struct client_fetch *fetch = f->fetch;
 
-	f->items_max = CLIENT_PAGE_MAX;
+	/* One more, so that a page too long shows itself. */
+	f->items_max = CLIENT_PAGE_MAX + 1;
 	f->workers = calloc(f->config->connections, sizeof(*f->workers));
 	f->items = calloc(f->items_max, sizeof(*f->items));
 	f->order = calloc(f->items_max, sizeof(struct item *));
