@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,12 +65,19 @@ static void wake(void *ctx)
 
 int node_ring_put(struct node_ring *ring, struct note *note)
 {
-	return mailbox_put(&ring->mailbox, &note->letter);
+	int err;
+
+	atomic_fetch_add(&ring->putting, 1);
+	err = mailbox_put(&ring->mailbox, &note->letter);
+	atomic_fetch_sub(&ring->putting, 1);
+	return err;
 }
 
 void node_ring_put_always(struct node_ring *ring, struct note *note)
 {
+	atomic_fetch_add(&ring->putting, 1);
 	mailbox_put_always(&ring->mailbox, &note->letter);
+	atomic_fetch_sub(&ring->putting, 1);
 }
 
 static void read_mail(struct node_ring *ring, bool is_over)
@@ -439,6 +447,9 @@ static void *ring_main(void *arg)
 /* After all threads have ended: what came too late is let go. */
 static void ring_close_down(struct node_ring *ring)
 {
+	/* Their letter was the last one, and they are about to wake us. */
+	while (atomic_load(&ring->putting) > 0)
+		(void)sched_yield();
 	read_mail(ring, true);
 	assert(ring->out == 0);
 	ring_free(ring->ring);

@@ -115,6 +115,8 @@ struct node_ring {
 	struct ring *ring;
 	struct link_set *links;
 	struct mailbox mailbox;
+	/* Threads between a put and their wake: the ring must not go yet. */
+	atomic_uint putting;
 
 	struct session *sessions;
 	struct session *greeted; /* opened in this round, to be greeted */
