@@ -16,15 +16,15 @@
 #define HANDSHAKES_PER_ROUND 4
 /* What one link may get done in a round; the rest waits for the next. */
 #define ROUND_FRAMES 64
-#define ROUND_BYTES  (1024u * 1024)
+#define ROUND_BYTES  (1u << 20)
 /* A frame may be so much larger than the plain payload (§9). */
-#define FRAME_SLACK  (64u * 1024)
+#define FRAME_SLACK  (64u << 10)
 #define ID_MAX       9
 #define ASSEMBLY_MIN 512
 /* Whole frames left over beyond this: no more is received for a while. */
-#define BACKLOG_MAX (256u * 1024)
+#define BACKLOG_MAX (256u << 10)
 /* A buffer so large is not kept for the first bytes of the next frame. */
-#define SHRINK_ABOVE (64u * 1024)
+#define SHRINK_ABOVE (64u << 10)
 
 /* ---- the bytes ---- */
 
@@ -210,6 +210,9 @@ static void sort_out_handshakes(struct link_set *set)
 		err = settle(link);
 		if (err)
 			link_abort(link, err);
+		/* Who waits for its turn may not fill our memory meanwhile. */
+		link->is_backlogged = bytes_left(link) > RLPX_PACKET_MAX;
+		link_in_update_pause(link);
 	}
 }
 
@@ -242,13 +245,10 @@ static int take_packet(struct link *link)
 		err = link_out_raw(link, out, len);
 	if (err)
 		return err;
-	if (bytes_left(link) > 0)
-		node_append(&link->set->input, &link->input);
-	else
-		err = settle(link);
-	if (!err)
-		link_keys_agreed(link);
-	return err;
+	/* What is behind it are frames; their turn ends a pause, too. */
+	node_append(&link->set->input, &link->input);
+	link_keys_agreed(link);
+	return 0;
 }
 
 static void crypto_round(struct link_set *set)

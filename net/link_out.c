@@ -12,9 +12,9 @@
 #include "core/snap.h"
 #include "net/link_impl.h"
 
-#define SEALED_MAX  (256u * 1024) /* bytes sealed ahead on one link */
-#define SEND_MAX    (256u * 1024) /* bytes of one send: progress is seen */
-#define FLIGHTS_MAX 64            /* kept aside */
+#define SEALED_MAX  (256u << 10) /* bytes sealed ahead on one link */
+#define SEND_MAX    (256u << 10) /* bytes of one send: progress is seen */
+#define FLIGHTS_MAX 64           /* kept aside */
 
 static void push(struct msg_queue *queue, struct msgbuf *buf)
 {

@@ -54,9 +54,13 @@ static void read_client(struct rlp_reader *r, char out[P2P_CLIENT_MAX + 1])
 
 	if (len > P2P_CLIENT_MAX)
 		len = P2P_CLIENT_MAX;
-	for (size_t i = 0; i < len; i++)
-		out[i] =
-			text[i] >= 0x20 && text[i] < 0x7f ? (char)text[i] : '?';
+	for (size_t i = 0; i < len; i++) {
+		bool is_plain = text[i] >= 0x20 && text[i] < 0x7f;
+
+		out[i] = '?';
+		if (is_plain)
+			out[i] = (char)text[i];
+	}
 	out[len] = '\0';
 }
 

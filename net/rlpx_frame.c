@@ -98,13 +98,39 @@ static void write_header(const struct rlpx_seal_job *job)
 	aes_ctr_apply(job->stream->cipher, header, header, BLOCK);
 }
 
-static void encrypt_body(const struct rlpx_seal_job *job)
-{
-	uint8_t *body = job->frame + RLPX_HEADER_SIZE;
-	size_t size = rounded(job->n);
+/*
+ * Encrypt and absorb in slices, so that what was just written is hashed while
+ * it is near: a whole multiple of both the hash's and the cipher's block.
+ */
+#define SLICE ((size_t)120 * KECCAK_RATE)
 
-	memset(body + job->n, 0, size - job->n);
-	aes_ctr_apply(job->stream->cipher, body, body, size);
+static void seal_bodies(struct batch *b, const struct rlpx_seal_job *jobs)
+{
+	size_t active = b->count;
+
+	for (size_t at = 0; active > 0; at += SLICE) {
+		active = 0;
+		for (size_t i = 0; i < b->count; i++) {
+			uint8_t *in = jobs[i].frame + RLPX_HEADER_SIZE + at;
+			size_t size = rounded(jobs[i].n);
+
+			if (size <= at)
+				continue;
+			size = size - at < SLICE ? size - at : SLICE;
+			aes_ctr_apply(jobs[i].stream->cipher, in, in, size);
+			b->absorbs[active++] = (struct keccak_absorb_job){
+				.state = &b->stream[i]->mac,
+				.in = in,
+				.len = size};
+		}
+		keccak_absorb_many(b->absorbs, active);
+	}
+}
+
+static void pad_body(const struct rlpx_seal_job *job)
+{
+	memset(job->frame + RLPX_HEADER_SIZE + job->n, 0,
+	       rounded(job->n) - job->n);
 }
 
 static void seal_batch(const struct rlpx_seal_job *jobs, size_t count)
@@ -122,11 +148,9 @@ static void seal_batch(const struct rlpx_seal_job *jobs, size_t count)
 	update(&b);
 	for (size_t i = 0; i < count; i++) {
 		memcpy(jobs[i].frame + BLOCK, b.digest[i], RLPX_MAC_SIZE);
-		encrypt_body(&jobs[i]);
-		set_absorb(&b, i, jobs[i].frame + RLPX_HEADER_SIZE,
-			   rounded(jobs[i].n));
+		pad_body(&jobs[i]);
 	}
-	absorb(&b);
+	seal_bodies(&b, jobs);
 	update_with_digest(&b);
 	for (size_t i = 0; i < count; i++)
 		memcpy(jobs[i].frame + RLPX_HEADER_SIZE + rounded(jobs[i].n),

@@ -264,7 +264,7 @@ static size_t size_of(unsigned link, unsigned seq)
 		return 0;
 	if (x < 700)
 		return x * 3;
-	return x < 950 ? x * 17 : x * 130;
+	return x < 950 ? x * 17 : x * 40;
 }
 
 static uint8_t byte_of(unsigned link, unsigned seq, size_t at)
