@@ -31,11 +31,11 @@ struct archive {
 void archive_config_default(struct archive_config *config)
 {
 	*config = (struct archive_config){
-		.shards = 2,
+		.shards = 1,
 		.slice_span_s = 86400,
 		.retention_s = 30 * 86400,
 		.group_bytes_max = 8u << 20,
-		.group_wait_us = 1000,
+		.group_wait_us = 200,
 		.queue_bytes_max = 64u << 20,
 		.map_bytes = (size_t)8 << 30,
 		.readers = 2,

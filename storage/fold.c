@@ -13,7 +13,7 @@
 #define FOLD_FORCED       16u /* under load */
 #define FOLD_MAX          16u /* at once */
 #define FOLD_ENTRIES_MAX  (512u << 10)
-#define CHUNK_SMALL       (256u << 10)
+#define CHUNK_SMALL       (32u << 10)
 #define REWRITE_BYTES_MAX (64u << 20)
 #define SETTLE_AFTER_S    300u
 #define LEVEL_MAX         255u
