@@ -625,10 +625,11 @@ static void bury(struct link_set *set, bool all)
 	struct node *n;
 
 	node_init(&kept);
+	/* finalize() takes the link out of the list before it frees it. */
+	/* NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 	while ((n = set->dead.next) != &set->dead) {
 		struct link *link = LINK_OF(n, dead);
 
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		if (!all && link_in_has_more(link)) {
 			node_remove(n);
 			node_append(&kept, n);
@@ -637,6 +638,7 @@ static void bury(struct link_set *set, bool all)
 			finalize(link);
 		}
 	}
+	/* NOLINTEND(clang-analyzer-unix.Malloc) */
 	node_splice(&set->dead, &kept);
 }
 
