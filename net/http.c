@@ -1,10 +1,12 @@
 #include "net/http.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,22 @@
 
 #define HOST_MAX 256
 
+/* An answer that is awaited. */
+struct http_later {
+	struct http *http;
+	struct MHD_Connection *connection;
+	struct http_later *next, **prev; /* of http->laters */
+	struct http_answer answer;
+	bool is_answered;
+	bool is_abandoned; /* the connection has gone */
+};
+
 struct http {
+	pthread_mutex_t lock; /* of what follows, with http_later's fields */
+	struct http_later *laters;
+	unsigned refs; /* our own, and one for each http_later */
+	bool is_stopping;
+
 	struct MHD_Daemon *daemon;
 	struct http_config config;
 	char *hosts;
@@ -27,6 +44,9 @@ struct http {
 
 /* One exchange, from its headers to its answer. */
 struct http_request {
+	struct http *http;
+	struct http_request *self; /* to write what handlers may only read */
+	struct http_later *later;
 	struct MHD_Connection *connection;
 	const char *method;
 	const char *path;
@@ -163,6 +183,21 @@ void http_answer_text(struct http_answer *answer, unsigned status,
 
 /* ---- answers ---- */
 
+static void add_headers(struct MHD_Response *response,
+			const struct http_answer *answer)
+{
+	char text[HTTP_ETAG_MAX + 2];
+
+	if (answer->retry_after_s) {
+		(void)snprintf(text, sizeof(text), "%u", answer->retry_after_s);
+		(void)MHD_add_response_header(response, "Retry-After", text);
+	}
+	if (answer->etag[0]) {
+		(void)snprintf(text, sizeof(text), "\"%s\"", answer->etag);
+		(void)MHD_add_response_header(response, "ETag", text);
+	}
+}
+
 static enum MHD_Result send_answer(struct MHD_Connection *connection,
 				   struct http_answer *answer)
 {
@@ -182,10 +217,120 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection,
 	if (answer->is_private)
 		(void)MHD_add_response_header(response, "Cache-Control",
 					      "no-store");
+	add_headers(response, answer);
 	result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
 }
+
+/* ---- answers that come later ---- */
+
+/* With the lock; gives it back. */
+static void unref_unlock(struct http *http)
+{
+	bool is_last = --http->refs == 0;
+
+	(void)pthread_mutex_unlock(&http->lock);
+	if (!is_last)
+		return;
+	(void)pthread_mutex_destroy(&http->lock);
+	free(http);
+}
+
+struct http_later *http_answer_later(const struct http_request *request)
+{
+	struct http *http = request->http;
+	struct http_later *later = calloc(1, sizeof(*later));
+
+	if (!later)
+		return NULL;
+	later->http = http;
+	later->connection = request->connection;
+	(void)pthread_mutex_lock(&http->lock);
+	http->refs++;
+	later->next = http->laters;
+	later->prev = &http->laters;
+	if (later->next)
+		later->next->prev = &later->next;
+	http->laters = later;
+	MHD_suspend_connection(later->connection);
+	/* Too late for http_stop() to see it. */
+	if (http->is_stopping)
+		MHD_resume_connection(later->connection);
+	(void)pthread_mutex_unlock(&http->lock);
+	request->self->later = later;
+	return later;
+}
+
+void http_later_answer(struct http_later *later, struct http_answer *answer)
+{
+	struct http *http = later->http;
+
+	(void)pthread_mutex_lock(&http->lock);
+	assert(!later->is_answered);
+	if (later->is_abandoned) {
+		free(answer->body);
+		free(later);
+	} else {
+		later->answer = *answer;
+		later->is_answered = true;
+		if (!http->is_stopping)
+			MHD_resume_connection(later->connection);
+	}
+	answer->body = NULL;
+	unref_unlock(http);
+}
+
+/* The connection was resumed: it is answered, or we are stopping. */
+static enum MHD_Result send_later(struct http_request *request)
+{
+	struct http_later *later = request->later;
+	struct http_answer answer = {.type = "text/plain"};
+
+	(void)pthread_mutex_lock(&request->http->lock);
+	if (later->is_answered) {
+		answer = later->answer;
+		later->answer.body = NULL;
+	}
+	(void)pthread_mutex_unlock(&request->http->lock);
+	if (!answer.status)
+		http_answer_text(&answer, MHD_HTTP_SERVICE_UNAVAILABLE,
+				 "application/json",
+				 "{\"error\":\"stopping\",\"message\":"
+				 "\"the server is stopping\"}");
+	return send_answer(request->connection, &answer);
+}
+
+static void leave_later(struct http_request *request)
+{
+	struct http_later *later = request->later;
+
+	if (!later)
+		return;
+	(void)pthread_mutex_lock(&request->http->lock);
+	*later->prev = later->next;
+	if (later->next)
+		later->next->prev = later->prev;
+	later->is_abandoned = true;
+	if (later->is_answered) {
+		free(later->answer.body);
+		free(later);
+	}
+	(void)pthread_mutex_unlock(&request->http->lock);
+}
+
+static void wake_laters(struct http *http)
+{
+	(void)pthread_mutex_lock(&http->lock);
+	http->is_stopping = true;
+	for (struct http_later *l = http->laters; l; l = l->next) {
+		if (!l->is_answered)
+			MHD_resume_connection(l->connection);
+	}
+	(void)pthread_mutex_unlock(&http->lock);
+}
+
+/* ---- requests and their handlers ---- */
 
 static bool is_path_of(const struct http_route *route, const char *path)
 {
@@ -236,7 +381,9 @@ static void answer_request(struct http *http, struct http_request *request,
 				 "requests of other sites are refused\n");
 	else if (request->is_too_big)
 		http_answer_text(answer, MHD_HTTP_CONTENT_TOO_LARGE,
-				 "text/plain", "the body is too large\n");
+				 "application/json",
+				 "{\"error\":\"too_large\",\"message\":"
+				 "\"the body is too large\"}");
 	else
 		dispatch(http, request, answer);
 }
@@ -262,7 +409,7 @@ static void take_body(struct http *http, struct http_request *request,
 	body[request->body_size] = '\0';
 }
 
-static struct http_request *request_new(const struct http *http,
+static struct http_request *request_new(struct http *http,
 					struct MHD_Connection *connection,
 					const char *path, const char *method)
 {
@@ -270,6 +417,8 @@ static struct http_request *request_new(const struct http *http,
 
 	if (!request)
 		return NULL;
+	request->http = http;
+	request->self = request;
 	request->connection = connection;
 	request->method = method;
 	request->path = path;
@@ -297,7 +446,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection,
 		*data_size = 0;
 		return MHD_YES;
 	}
+	if (request->later)
+		return send_later(request);
 	answer_request(http, request, &answer);
+	if (request->later)
+		return MHD_YES;
 	return send_answer(connection, &answer);
 }
 
@@ -309,8 +462,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection,
 	(void)cls;
 	(void)connection;
 	(void)code;
-	if (request)
+	if (request) {
+		leave_later(request);
 		free(request->body);
+	}
 	free(request);
 	*state = NULL;
 }
@@ -412,7 +567,8 @@ static int open_listener(struct http *http, const char *listen, int *fd)
 static int start_daemon(struct http *http, int fd)
 {
 	const struct http_config *config = &http->config;
-	unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;
+	unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD |
+			 MHD_ALLOW_SUSPEND_RESUME;
 
 	http->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, http,
@@ -434,6 +590,8 @@ int http_start(const struct http_config *config, struct http **out, char *why,
 
 	if (!http)
 		return ERR_NOMEM;
+	(void)pthread_mutex_init(&http->lock, NULL);
+	http->refs = 1;
 	http->config = *config;
 	if (config->hosts) {
 		http->hosts = strdup(config->hosts);
@@ -463,13 +621,15 @@ void http_stop(struct http *http)
 {
 	if (!http)
 		return;
+	wake_laters(http);
 	if (http->daemon)
 		MHD_stop_daemon(http->daemon);
 	if (http->unix_path)
 		(void)unlink(http->unix_path);
 	free(http->unix_path);
 	free(http->hosts);
-	free(http);
+	(void)pthread_mutex_lock(&http->lock);
+	unref_unlock(http);
 }
 
 uint16_t http_port(const struct http *http)

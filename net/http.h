@@ -14,6 +14,9 @@
 
 struct http;
 struct http_request;
+struct http_later;
+
+#define HTTP_ETAG_MAX 72
 
 /* What a handler answers. `body` is malloc'ed and taken over; NULL is empty. */
 struct http_answer {
@@ -21,7 +24,9 @@ struct http_answer {
 	const char *type; /* content type, a literal */
 	char *body;
 	size_t size;
-	bool is_private; /* not to be cached */
+	bool is_private;          /* not to be cached */
+	unsigned retry_after_s;   /* told when not 0 */
+	char etag[HTTP_ETAG_MAX]; /* without its quotes; "": none */
 };
 
 typedef void (*http_handler_fn)(void *ctx, const struct http_request *request,
@@ -55,7 +60,7 @@ void http_config_default(struct http_config *config);
 /* 0, or an error with a sentence in `why`. */
 int http_start(const struct http_config *config, struct http **out, char *why,
 	       size_t why_size);
-/* Answers under way are cut. NULL is fine. */
+/* Answers under way are cut, waiting ones answered with 503. NULL is fine. */
 void http_stop(struct http *http);
 uint16_t http_port(const struct http *http); /* really bound; 0 for unix */
 
@@ -71,6 +76,18 @@ void http_peer(const struct http_request *request, char *out, size_t size);
 /* Answer with a copy of a text; out of memory becomes 500 without a body. */
 void http_answer_text(struct http_answer *answer, unsigned status,
 		      const char *type, const char *text);
+
+/*
+ * Answer later instead: what the handler leaves in its answer is not looked
+ * at, and the connection waits without a thread. NULL: no memory; answer now.
+ */
+struct http_later *http_answer_later(const struct http_request *request);
+/*
+ * Any thread, once for each, before or after the handler has returned; the
+ * body is taken over. If the peer has gone or the server has stopped
+ * meanwhile, it goes nowhere. The server's struct outlives its last one.
+ */
+void http_later_answer(struct http_later *later, struct http_answer *answer);
 
 /* Is this Host header one that is answered to? For tests. */
 bool http_is_host_known(const char *host, const char *hosts);
