@@ -27,6 +27,7 @@ struct dialed {
 	uint64_t due_ms;
 	uint64_t backoff_ms;
 	int resolve_err;
+	unsigned tries;
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 };
@@ -45,19 +46,38 @@ struct resolver {
 
 /* ---- the resolver's thread ---- */
 
+/* Each try takes the next address that the name has. */
+static const struct addrinfo *choose(const struct addrinfo *found,
+				     unsigned tries)
+{
+	const struct addrinfo *one = found;
+	unsigned count = 0;
+
+	for (; one; one = one->ai_next)
+		count++;
+	if (count == 0)
+		return NULL;
+	one = found;
+	for (unsigned i = 0; i < tries % count; i++)
+		one = one->ai_next;
+	return one->ai_addrlen <= sizeof(struct sockaddr_storage) ? one : NULL;
+}
+
 static void resolve(struct dialed *peer)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
+	const struct addrinfo *one = NULL;
 	char port[8];
 
 	(void)snprintf(port, sizeof(port), "%u", (unsigned)peer->enode->tcp);
 	peer->resolve_err = ERR_NOTFOUND;
-	if (getaddrinfo(peer->enode->host, port, &hints, &found) == 0 &&
-	    found && found->ai_addrlen <= sizeof(peer->addr)) {
-		memcpy(&peer->addr, found->ai_addr, found->ai_addrlen);
-		peer->addr_len = found->ai_addrlen;
+	if (getaddrinfo(peer->enode->host, port, &hints, &found) == 0)
+		one = choose(found, peer->tries++);
+	if (one) {
+		memcpy(&peer->addr, one->ai_addr, one->ai_addrlen);
+		peer->addr_len = one->ai_addrlen;
 		peer->resolve_err = 0;
 	}
 	if (found)

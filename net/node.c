@@ -37,6 +37,8 @@ void node_config_default(struct node_config *config)
 	config->link.caps[CAP_SHH] = true;
 	config->link.caps[CAP_WAKU] = true;
 	config->link.caps[CAP_WMPAY] = false;
+	/* Take more than we send (protocol/whisper-waku.md §6). */
+	config->link.packet_max = 3u << 19;
 	config->pow_min = 0.000002;
 	config->envelope_max = 1u << 20;
 	config->pool_bytes_max = 32u << 20;

@@ -8,10 +8,13 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "core/bytes.h"
 #include "core/clock.h"
@@ -48,7 +51,7 @@ static void check(bool is_so, const char *what, int line)
 
 static struct {
 	char dir[TEMPDIR_MAX];
-	struct secp_key key;
+	struct secp_key *key; /* borrowed by its node while that runs */
 	struct secp_key denied;
 	struct secp_key syncer;
 	struct archive *archive;
@@ -57,6 +60,10 @@ static struct {
 	uint8_t symmetric[32];
 	uint8_t sync_peers[1][SECP_PUBLIC_SIZE];
 	enum ring_engine engine;
+	size_t queue_bytes;          /* of the archive; 0: as it comes */
+	struct node_rate envelopes;  /* from one peer */
+	const struct enode *friends; /* static peers */
+	unsigned friends_count;
 } bed;
 
 static enum gate_answer check_gate(void *ctx,
@@ -79,9 +86,11 @@ static void server_start(void)
 	archive_config_default(&archive);
 	archive.dir = bed.dir;
 	archive.map_bytes = (size_t)256 << 20;
+	if (bed.queue_bytes)
+		archive.queue_bytes_max = bed.queue_bytes;
 	CHECK(archive_open(&archive, &bed.archive, why, sizeof(why)) == 0);
 	node_config_default(&config);
-	config.key = &bed.key;
+	config.key = bed.key;
 	config.archive = bed.archive;
 	config.rings = 2;
 	config.engine = bed.engine;
@@ -95,6 +104,10 @@ static void server_start(void)
 	config.requests_ip = (struct node_rate){1000, 2000};
 	config.sync_peers = (const uint8_t(*)[SECP_PUBLIC_SIZE])bed.sync_peers;
 	config.sync_peers_count = 1;
+	config.envelopes_peer = bed.envelopes;
+	config.static_peers = bed.friends;
+	config.static_peers_count = bed.friends_count;
+	config.dial_min_ms = 100;
 	bed.addr = (struct sockaddr_in){.sin_family = AF_INET};
 	bed.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	memcpy(&config.listen, &bed.addr, sizeof(bed.addr));
@@ -209,7 +222,7 @@ static struct client_config client_to_server(enum cap cap, void *ctx)
 	config.cap = cap;
 	config.ctx = ctx;
 	config.timeout_ms = 15000;
-	memcpy(config.server, bed.key.public, SECP_PUBLIC_SIZE);
+	memcpy(config.server, bed.key->public, SECP_PUBLIC_SIZE);
 	memcpy(&config.addr, &bed.addr, sizeof(bed.addr));
 	config.addr_len = sizeof(bed.addr);
 	return config;
@@ -592,7 +605,7 @@ static void *peer_main(void *arg)
 	config.caps[CAP_WAKU] = p->cap == CAP_WAKU;
 	CHECK(ring_new(&ring_config, &ring_handler, p, &p->ring) == 0);
 	CHECK(link_set_new(p->ring, &config, &handler, p, &p->set) == 0);
-	CHECK(link_dial(p->set, bed.key.public,
+	CHECK(link_dial(p->set, bed.key->public,
 			(const struct sockaddr *)&bed.addr, sizeof(bed.addr), p,
 			&link) == 0);
 	CHECK(ring_run(p->ring) == 0);
@@ -802,6 +815,113 @@ static void test_sleepers(struct letters *l)
 		peer_stop(&peers[i]);
 }
 
+/* The disk refuses: nothing is confirmed, reading goes on, nothing is lost. */
+static void test_refusing_disk(const struct letters *stored)
+{
+	struct client_config config;
+	struct client_post job = {.per_packet = 10,
+				  .window = 1,
+				  .next = letters_next,
+				  .confirmed = letters_confirmed,
+				  .refused = letters_refused};
+	struct rlimit limit, small;
+	char why[CLIENT_WHY_MAX];
+	struct node_stats stats;
+	struct letters l;
+
+	scene = "a disk that refuses";
+	letters_init(&l, 500, 0, DATA_SIZE);
+	config = client_to_server(CAP_WAKU, &l);
+	config.timeout_ms = 1500;
+	config.retries_max = 0;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	small = limit;
+	small.rlim_cur = 4096;
+	CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+	CHECK(client_post(&config, &job, why) != 0);
+	CHECK(l.confirmed == 0);
+	node_stats(bed.node, &stats);
+	CHECK(!stats.is_healthy);
+	expect_archive(stored, CAP_WAKU, CLIENT_DIRECT, -1, 1000);
+	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	server_stop();
+	server_start();
+	post(&l, CAP_WAKU, 1, 50);
+	CHECK(l.confirmed == l.count);
+	node_stats(bed.node, &stats);
+	CHECK(stats.is_healthy);
+	letters_release(&l);
+}
+
+/* A second node that dials the first as a static peer. */
+static void test_static_peer(void)
+{
+	struct archive *archive = bed.archive;
+	struct node *node = bed.node;
+	struct sockaddr_in addr = bed.addr;
+	struct secp_key *key = bed.key;
+	struct secp_key second_key;
+	char dir[TEMPDIR_MAX];
+	struct enode friend = {.tcp = ntohs(addr.sin_port)};
+	struct node_stats stats;
+	struct letters l;
+
+	scene = "a static peer";
+	(void)strcpy(friend.host, "localhost");
+	memcpy(friend.public, key->public, SECP_PUBLIC_SIZE);
+	memcpy(dir, bed.dir, sizeof(dir));
+	tempdir_make(bed.dir);
+	bed.key = &second_key;
+	secp_key_new(bed.key);
+	bed.friends = &friend;
+	bed.friends_count = 1;
+	server_start();
+	WAIT_FOR((node_stats(bed.node, &stats), stats.peers > 0));
+	letters_init(&l, 300, 0, DATA_SIZE);
+	post(&l, CAP_SHH, 2, 7);
+	WAIT_FOR((node_stats(node, &stats),
+		  stats.envelopes_accepted >= l.count));
+	CHECK(stats.envelopes_accepted == l.count);
+	server_stop();
+	tempdir_remove(bed.dir);
+	bed.friends_count = 0;
+	bed.archive = archive;
+	bed.node = node;
+	bed.addr = addr;
+	bed.key = key;
+	memcpy(bed.dir, dir, sizeof(dir));
+	pause_ms(100); /* what arrived is on its way to the disk */
+	expect_archive(&l, CAP_WAKU, CLIENT_DIRECT, -1, 1000);
+	letters_release(&l);
+}
+
+/* Slow disks and low rates make peers wait and lose nothing. */
+static void test_narrow(void)
+{
+	struct letters l;
+	uint64_t start_ms;
+
+	scene = "an archive with short queues";
+	bed.queue_bytes = 8192;
+	server_start();
+	letters_init(&l, 2000, 0, DATA_SIZE);
+	post(&l, CAP_WAKU, 4, 20);
+	CHECK(l.confirmed == l.count);
+	server_stop();
+	bed.queue_bytes = 0;
+	scene = "a rate";
+	bed.envelopes = (struct node_rate){1000, 500};
+	server_start();
+	start_ms = clock_mono_ms();
+	post(&l, CAP_SHH, 1, 50);
+	CHECK(clock_mono_ms() - start_ms >= 1000);
+	expect_archive(&l, CAP_SHH, CLIENT_DIRECT, -1, 1000);
+	bed.envelopes = (struct node_rate){0, 0};
+	server_stop();
+	letters_release(&l);
+}
+
 static void run(void)
 {
 	struct letters l;
@@ -822,6 +942,7 @@ static void run(void)
 	server_stop();
 	server_start();
 	expect_archive(&l, CAP_WAKU, CLIENT_DIRECT, -1, 1000);
+	test_refusing_disk(&l);
 	server_stop();
 	/* The pool of a new node is empty: what it tells is what comes now. */
 	scene = "telling";
@@ -831,15 +952,25 @@ static void run(void)
 	server_stop();
 	letters_release(&l);
 	tempdir_remove(bed.dir);
+	tempdir_make(bed.dir);
+	test_narrow();
+	tempdir_remove(bed.dir);
+	tempdir_make(bed.dir);
+	server_start();
+	test_static_peer();
+	server_stop();
+	tempdir_remove(bed.dir);
 }
 
 int main(void)
 {
 	static const uint8_t symmetric[32] = {1, 2, 3};
+	struct secp_key first_key;
 
 	log_set_level(LOG_LEVEL_UNUSUAL);
 	memcpy(bed.symmetric, symmetric, 32);
-	secp_key_new(&bed.key);
+	bed.key = &first_key;
+	secp_key_new(bed.key);
 	secp_key_new(&bed.denied);
 	secp_key_new(&bed.syncer);
 	memcpy(bed.sync_peers[0], bed.syncer.public, SECP_PUBLIC_SIZE);
