@@ -101,8 +101,8 @@ static uint64_t device_bytes(void)
 
 	if (stat(dir, &st) != 0)
 		return 0;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat",
-		 major(st.st_dev), minor(st.st_dev));
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat",
+		       major(st.st_dev), minor(st.st_dev));
 	file = fopen(path, "r");
 	if (!file)
 		return 0;
@@ -152,8 +152,8 @@ static void empty_dir(const char *name, char path[static 4096])
 {
 	char command[5000];
 
-	snprintf(path, 4096, "%s/%s", dir, name);
-	snprintf(command, sizeof(command), "rm -rf '%s'", path);
+	(void)snprintf(path, 4096, "%s/%s", dir, name);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", path);
 	if (system(command) != 0 || mkdir(path, 0700) != 0)
 		fail(path, "cannot be made");
 }
@@ -514,8 +514,8 @@ static uint32_t at_most(uint32_t n)
 
 int main(int argc, char **argv)
 {
-	snprintf(dir, sizeof(dir), "%s/restante-bench-layout-%d",
-		 argc > 1 ? argv[1] : "/tmp", (int)getpid());
+	(void)snprintf(dir, sizeof(dir), "%s/restante-bench-layout-%d",
+		       argc > 1 ? argv[1] : "/tmp", (int)getpid());
 	count = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 300000;
 	if (count < 1000 || mkdir(dir, 0700) != 0)
 		fail(dir, count < 1000 ? "too few" : "cannot be made");

@@ -64,7 +64,7 @@ static int check_config(const struct archive_config *c, char *why,
 		what = "bounds of groups and reads must not be 0";
 	if (!what)
 		return 0;
-	snprintf(why, why_size, "%s", what);
+	(void)snprintf(why, why_size, "%s", what);
 	return ERR_RANGE;
 }
 
@@ -77,10 +77,11 @@ static int check_made_with(const struct archive_config *config, char *why,
 	int err = dir_load(config->dir, &made, why, why_size);
 
 	if (err == ERR_NOTFOUND && dir_has_shards(config->dir)) {
-		snprintf(why, why_size,
-			 "%s: there are shards but no file ARCHIVE; restore it "
-			 "or choose another directory",
-			 config->dir);
+		(void)snprintf(
+			why, why_size,
+			"%s: there are shards but no file ARCHIVE; restore it "
+			"or choose another directory",
+			config->dir);
 		return ERR_UNSUPPORTED;
 	}
 	if (err == ERR_NOTFOUND)
@@ -90,11 +91,12 @@ static int check_made_with(const struct archive_config *config, char *why,
 	if (made.shards == wanted.shards &&
 	    made.slice_span_s == wanted.slice_span_s)
 		return 0;
-	snprintf(why, why_size,
-		 "%s: made with %u shards and slices of %u s, not %u and %u; "
-		 "set these, or export it and import it into a new directory",
-		 config->dir, made.shards, made.slice_span_s, wanted.shards,
-		 wanted.slice_span_s);
+	(void)snprintf(
+		why, why_size,
+		"%s: made with %u shards and slices of %u s, not %u and %u; "
+		"set these, or export it and import it into a new directory",
+		config->dir, made.shards, made.slice_span_s, wanted.shards,
+		wanted.slice_span_s);
 	return ERR_CONFLICT;
 }
 
@@ -102,10 +104,10 @@ static int make_quarantine(const char *dir, char *why, size_t why_size)
 {
 	char path[DIR_MAX + 16];
 
-	snprintf(path, sizeof(path), "%s/quarantine", dir);
+	(void)snprintf(path, sizeof(path), "%s/quarantine", dir);
 	if (mkdir(path, 0700) == 0 || errno == EEXIST)
 		return 0;
-	snprintf(why, why_size, "%s: cannot be created", path);
+	(void)snprintf(why, why_size, "%s: cannot be created", path);
 	return ERR_IO;
 }
 
@@ -172,8 +174,8 @@ int archive_open(const struct archive_config *config, struct archive **out,
 	archive = NULL;
 out:
 	if (err && why[0] == '\0')
-		snprintf(why, why_size, "%s: cannot open the archive: %s",
-			 config->dir, err_str(err));
+		(void)snprintf(why, why_size, "%s: cannot open the archive: %s",
+			       config->dir, err_str(err));
 	archive_close(archive);
 	return err;
 }
@@ -522,7 +524,7 @@ void archive_health(struct archive *archive, struct archive_health *out)
 	out->slices_quarantined = atomic_load(&archive->common.quarantined);
 	shard_failure_text(&archive->common, out->why, sizeof(out->why));
 	if (out->why[0] == '\0' && out->slices_quarantined > 0)
-		snprintf(out->why, sizeof(out->why),
-			 "%u damaged slices were moved to %s/quarantine",
-			 out->slices_quarantined, archive->common.dir);
+		(void)snprintf(out->why, sizeof(out->why),
+			       "%u damaged slices were moved to %s/quarantine",
+			       out->slices_quarantined, archive->common.dir);
 }

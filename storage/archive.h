@@ -47,7 +47,8 @@ void archive_config_default(struct archive_config *config);
 /*
  * Open or create. `why` gets one sentence for a person on failure (what,
  * where, what to do): another shard count (ERR_CONFLICT), a second process
- * (ERR_EXISTS), no access (ERR_IO), an unknown format (ERR_UNSUPPORTED).
+ * (ERR_EXISTS), no access (ERR_IO), an unknown format (ERR_UNSUPPORTED), a
+ * setting out of bounds (ERR_RANGE), no memory (ERR_NOMEM).
  * A damaged slice does not fail the opening: it is moved aside
  * (`quarantine/`), counted in the health, and the rest is served.
  */

@@ -17,7 +17,7 @@
 static void path_of(char out[static PATH_SIZE], const char *dir,
 		    const char *name)
 {
-	snprintf(out, PATH_SIZE, "%s/%s", dir, name);
+	(void)snprintf(out, PATH_SIZE, "%s/%s", dir, name);
 }
 
 static const char *errno_text(void)
@@ -30,7 +30,7 @@ static const char *errno_text(void)
 static int refuse(char *why, size_t why_size, const char *path,
 		  const char *what)
 {
-	snprintf(why, why_size, "%s: %s (%s)", path, what, errno_text());
+	(void)snprintf(why, why_size, "%s: %s (%s)", path, what, errno_text());
 	return ERR_IO;
 }
 
@@ -53,10 +53,10 @@ int dir_lock(const char *dir, bool create, int *lock, char *why,
 		return 0;
 	}
 	err = errno == EWOULDBLOCK ? ERR_EXISTS : ERR_IO;
-	snprintf(why, why_size, "%s: %s; stop it or choose another directory",
-		 dir,
-		 err == ERR_EXISTS ? "another process uses this archive"
-				   : "the archive cannot be locked");
+	(void)snprintf(why, why_size,
+		       "%s: %s; stop it or choose another directory", dir,
+		       err == ERR_EXISTS ? "another process uses this archive"
+					 : "the archive cannot be locked");
 	close(fd);
 	return err;
 }
@@ -81,10 +81,11 @@ int dir_load(const char *dir, struct dir_made_with *out, char *why,
 	if (got == 3 && format == FORMAT && out->shards > 0 &&
 	    out->slice_span_s > 0)
 		return 0;
-	snprintf(why, why_size,
-		 "%s: not an archive of format %u; use the version of restante "
-		 "that made it, or another directory",
-		 path, FORMAT);
+	(void)snprintf(
+		why, why_size,
+		"%s: not an archive of format %u; use the version of restante "
+		"that made it, or another directory",
+		path, FORMAT);
 	return ERR_UNSUPPORTED;
 }
 
@@ -110,8 +111,8 @@ int dir_save(const char *dir, const struct dir_made_with *made, char *why,
 
 	path_of(path, dir, "ARCHIVE");
 	path_of(fresh, dir, "ARCHIVE.new");
-	snprintf(text, sizeof(text), FILE_FORMAT, FORMAT, made->shards,
-		 made->slice_span_s);
+	(void)snprintf(text, sizeof(text), FILE_FORMAT, FORMAT, made->shards,
+		       made->slice_span_s);
 	if (write_synced(fresh, text) || rename(fresh, path) != 0)
 		return refuse(why, why_size, path, "cannot write");
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

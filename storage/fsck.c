@@ -33,9 +33,9 @@ static void find(struct fsck *f, const char *path, const char *what)
 	f->is_unsound = true;
 	f->findings++;
 	if (f->findings < FINDINGS_MAX)
-		fprintf(f->report, "%s: %s\n", path, what);
+		(void)fprintf(f->report, "%s: %s\n", path, what);
 	else if (f->findings == FINDINGS_MAX)
-		fprintf(f->report, "%s: and more\n", path);
+		(void)fprintf(f->report, "%s: and more\n", path);
 }
 
 static void find_entry(struct fsck *f, const struct run_entry *entry,
@@ -44,8 +44,8 @@ static void find_entry(struct fsck *f, const struct run_entry *entry,
 	char hex[2 * ENVELOPE_HASH_SIZE + 1], text[160];
 
 	hex_encode(entry->key + 4, ENVELOPE_HASH_SIZE, hex);
-	snprintf(text, sizeof(text), "envelope %s sent %u: %s", hex,
-		 be32_load(entry->key), what);
+	(void)snprintf(text, sizeof(text), "envelope %s sent %u: %s", hex,
+		       be32_load(entry->key), what);
 	find(f, f->slice->path, text);
 }
 
@@ -178,8 +178,8 @@ static int check_shard(struct fsck *f, struct shard *shard, bool repair)
 		f->findings = 0;
 		err = check_slice(f);
 		if (!err && f->findings > 0 && repair) {
-			fprintf(f->report, "%s: moved to quarantine/\n",
-				f->slice->path);
+			(void)fprintf(f->report, "%s: moved to quarantine/\n",
+				      f->slice->path);
 			shard_set_aside(shard, f->slice);
 			list = atomic_load(&shard->list);
 		}
@@ -225,7 +225,7 @@ static int check_all(struct fsck *f, struct tools *t, bool repair)
 		err = shard_open(&t->shards[s], &t->common, s, why,
 				 sizeof(why));
 	if (why[0])
-		fprintf(f->report, "%s\n", why);
+		(void)fprintf(f->report, "%s\n", why);
 	f->all = err ? 0 : count_all(t);
 	for (unsigned s = 0; s < count && !err; s++)
 		err = check_shard(f, &t->shards[s], repair);
@@ -285,7 +285,7 @@ int archive_fsck(const char *dir, bool repair, FILE *report,
 	free(t->common.dir);
 out:
 	if (why[0])
-		fprintf(report, "%s\n", why);
+		(void)fprintf(report, "%s\n", why);
 	free(t);
 	if (lock >= 0)
 		close(lock);

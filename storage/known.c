@@ -1,5 +1,6 @@
 #include "storage/known.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ static uint64_t hash_word(const uint8_t *hash, unsigned i)
 {
 	uint64_t word;
 
-	memcpy(&word, hash + i * 8, sizeof(word));
+	memcpy(&word, hash + (size_t)i * 8, sizeof(word));
 	return word;
 }
 

@@ -47,9 +47,9 @@ static int check_entries(const struct run_view *run)
 {
 	const struct run_header *h = run->header;
 
-	if (memcmp(h->min_key, run->entries[0].key, ENVELOPE_KEY_SIZE) ||
+	if (memcmp(h->min_key, run->entries[0].key, ENVELOPE_KEY_SIZE) != 0 ||
 	    memcmp(h->max_key, run->entries[h->count - 1].key,
-		   ENVELOPE_KEY_SIZE))
+		   ENVELOPE_KEY_SIZE) != 0)
 		return ERR_CORRUPT;
 	for (uint32_t i = 1; i < h->count; i++)
 		if (memcmp(run->entries[i - 1].key, run->entries[i].key,
@@ -70,7 +70,8 @@ static int check_list(const struct run_view *run, uint32_t index)
 
 		if (ordinal >= run->header->count ||
 		    (i > 0 && list.ordinals[i - 1] >= ordinal) ||
-		    memcmp(&run->entries[ordinal].topic, &topic, TOPIC_SIZE))
+		    memcmp(&run->entries[ordinal].topic, &topic, TOPIC_SIZE) !=
+			    0)
 			return ERR_CORRUPT;
 	}
 	return 0;

@@ -85,17 +85,19 @@ void shard_failure_text(const struct shard_common *common, char *out,
 	if (failure == 0)
 		return;
 	if (code > 0)
-		snprintf(reason, sizeof(reason), "%s",
-			 strerrordesc_np(code) ? strerrordesc_np(code)
-					       : "unknown error");
+		(void)snprintf(reason, sizeof(reason), "%s",
+			       strerrordesc_np(code) ? strerrordesc_np(code)
+						     : "unknown error");
 	else
-		snprintf(reason, sizeof(reason), "%s (%d)",
-			 code > -100 ? err_str(code) : "database error", code);
-	snprintf(out, size, "shard %u cannot write the slice from %u: %s; %s",
-		 (unsigned)(failure >> 48 & 0xff), (unsigned)failure, reason,
-		 failure >> 56 == SHARD_WAITING
-			 ? "it takes envelopes again when there is room"
-			 : "check the device, then restart");
+		(void)snprintf(reason, sizeof(reason), "%s (%d)",
+			       code > -100 ? err_str(code) : "database error",
+			       code);
+	(void)snprintf(
+		out, size, "shard %u cannot write the slice from %u: %s; %s",
+		(unsigned)(failure >> 48 & 0xff), (unsigned)failure, reason,
+		failure >> 56 == SHARD_WAITING
+			? "it takes envelopes again when there is room"
+			: "check the device, then restart");
 }
 
 /* ---- the list of slices ---- */
@@ -151,7 +153,7 @@ static int compare_idents(const struct slice_ident *a,
 static struct slice_list *list_new(unsigned count)
 {
 	struct slice_list *list =
-		malloc(sizeof(*list) + (size_t)count * sizeof(list->slices[0]));
+		malloc(sizeof(*list) + (size_t)count * sizeof(struct slice *));
 
 	if (list)
 		list->count = count;
@@ -202,9 +204,10 @@ static void slice_name(char out[static NAME_MAX_SIZE], uint32_t start_s,
 		       uint32_t part)
 {
 	if (part == 0)
-		snprintf(out, NAME_MAX_SIZE, "slice-%u.mdb", start_s);
+		(void)snprintf(out, NAME_MAX_SIZE, "slice-%u.mdb", start_s);
 	else
-		snprintf(out, NAME_MAX_SIZE, "slice-%u-%u.mdb", start_s, part);
+		(void)snprintf(out, NAME_MAX_SIZE, "slice-%u-%u.mdb", start_s,
+			       part);
 }
 
 static bool slice_name_decode(const char *name, struct slice_ident *ident)
@@ -221,7 +224,7 @@ static bool slice_name_decode(const char *name, struct slice_ident *ident)
 static void slice_path(const struct shard *shard, const char *name,
 		       char out[static SLICE_PATH_MAX])
 {
-	snprintf(out, SLICE_PATH_MAX, "%s/%s", shard->dir, name);
+	(void)snprintf(out, SLICE_PATH_MAX, "%s/%s", shard->dir, name);
 }
 
 static void sync_dir(const char *path)
@@ -238,7 +241,7 @@ static void remove_lock_of(const char *path)
 {
 	char lock[SLICE_PATH_MAX + 8];
 
-	snprintf(lock, sizeof(lock), "%s-lock", path);
+	(void)snprintf(lock, sizeof(lock), "%s-lock", path);
 	(void)unlink(lock);
 }
 
@@ -254,7 +257,8 @@ static void quarantine(struct shard *shard, const char *name)
 				 shard->common->dir, shard->index, name);
 
 		if (i > 0)
-			snprintf(to + len, sizeof(to) - (size_t)len, ".%u", i);
+			(void)snprintf(to + len, sizeof(to) - (size_t)len,
+				       ".%u", i);
 		if (access(to, F_OK) != 0)
 			break;
 	}
@@ -425,17 +429,18 @@ int shard_open(struct shard *shard, struct shard_common *common, unsigned index,
 	mailbox_init(&shard->box, UINT32_MAX / 2, NULL, NULL);
 	run_builder_init(&shard->builder);
 	shard->waiting_end = &shard->waiting;
-	snprintf(shard->dir, sizeof(shard->dir), "%s/shard-%03u", common->dir,
-		 index);
+	(void)snprintf(shard->dir, sizeof(shard->dir), "%s/shard-%03u",
+		       common->dir, index);
 	if (mkdir(shard->dir, 0700) == 0)
 		sync_dir(common->dir);
 	err = open_files(shard);
 	release_retired(shard, true);
 	if (err)
-		snprintf(why, why_size,
-			 "%s: cannot open its slices (%s); check access, the "
-			 "limit of open files and memory",
-			 shard->dir, err_str(err));
+		(void)snprintf(
+			why, why_size,
+			"%s: cannot open its slices (%s); check access, the "
+			"limit of open files and memory",
+			shard->dir, err_str(err));
 	return err;
 }
 
@@ -668,7 +673,7 @@ int shard_start(struct shard *shard)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (rc)
 		return ERR_NOMEM;
-	snprintf(name, sizeof(name), "writer-%u", shard->index % 1000);
+	(void)snprintf(name, sizeof(name), "writer-%u", shard->index % 1000);
 	pthread_setname_np(shard->thread, name);
 	shard->is_started = true;
 	return 0;

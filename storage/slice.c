@@ -446,7 +446,7 @@ static struct slice *slice_new(const char *path,
 	if (!slice->db)
 		goto fail;
 	slice->ident = *ident;
-	strcpy(slice->path, path);
+	memcpy(slice->path, path, strlen(path) + 1);
 	known_init(&slice->known);
 	return slice;
 fail:

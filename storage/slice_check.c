@@ -207,7 +207,7 @@ static int check_packing(struct check *c, const uint8_t *at,
 		uint16_t offset;
 		size_t size;
 
-		memcpy(&offset, at + sizeof(*page) + i * 2u, 2);
+		memcpy(&offset, at + sizeof(*page) + (size_t)i * 2, 2);
 		if (offset < page->upper || offset % 2 ||
 		    offset + sizeof(struct node) > c->page_size)
 			return ERR_CORRUPT;
@@ -259,7 +259,7 @@ static int check_page(struct check *c, uint64_t number, unsigned depth)
 	for (unsigned i = 0; i < count && !err; i++) {
 		uint16_t offset;
 
-		memcpy(&offset, at + sizeof(page) + i * 2u, 2);
+		memcpy(&offset, at + sizeof(page) + (size_t)i * 2, 2);
 		err = check_node(c, at + offset, depth);
 	}
 	return err;

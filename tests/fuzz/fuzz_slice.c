@@ -45,9 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice *slice;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/tmp/restante-fuzz-slice-%d",
-		 (int)getpid());
-	snprintf(lock, sizeof(lock), "%s-lock", path);
+	(void)snprintf(path, sizeof(path), "/tmp/restante-fuzz-slice-%d",
+		       (int)getpid());
+	(void)snprintf(lock, sizeof(lock), "%s-lock", path);
 	file = fopen(path, "wb");
 	if (!file || fwrite(data, 1, size, file) != size || fclose(file) != 0)
 		abort();
