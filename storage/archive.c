@@ -18,6 +18,7 @@
 
 #define EXPIRE_WAIT_MS 5000u
 #define DIR_MAX        4096u
+#define READERS_CONFIG_MAX 256u
 #define MAP_BYTES_MIN  (1u << 20)
 
 struct archive {
@@ -56,8 +57,8 @@ static int check_config(const struct archive_config *c, char *why,
 		what = "shards must be 1 to 256";
 	else if (c->slice_span_s == 0)
 		what = "the span of a slice must not be 0";
-	else if (c->readers < 1 || c->readers > READERS_MAX / 2)
-		what = "readers must be 1 to 32";
+	else if (c->readers < 1 || c->readers > READERS_CONFIG_MAX)
+		what = "readers must be 1 to 256";
 	else if (c->map_bytes < MAP_BYTES_MIN)
 		what = "the map of a slice must have at least 1 MiB";
 	else if (c->group_bytes_max == 0 || c->reads_max == 0)

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define READERS_MAX 64
+#define READERS_MAX 288
 
 struct query_work;
 
