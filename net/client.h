@@ -32,7 +32,7 @@ struct client_config {
 	uint8_t server[SECP_PUBLIC_SIZE];
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
-	enum cap cap;         /* CAP_SHH or CAP_WAKU */
+	enum cap cap;         /* CAP_SHH or CAP_WAKU; CAP_WMPAY to pay */
 	unsigned connections; /* 1..CLIENT_CONNECTIONS_MAX */
 	enum ring_engine engine;
 	unsigned timeout_ms;  /* longest wait for one answer */
@@ -137,5 +137,35 @@ struct client_fetch {
  */
 int client_fetch(const struct client_config *config, struct client_fetch *fetch,
 		 char *why);
+
+/* ---- paying (wmpay/1) ---- */
+
+struct wmpay;
+
+struct client_pay {
+	/* Connected, perhaps again: ask. */
+	void (*ready)(void *ctx, struct client_pay *pay);
+	/* A message came, borrowed for the call. */
+	void (*message)(void *ctx, struct client_pay *pay,
+			const struct wmpay *msg);
+	/* About twenty times a second while connected; may be NULL. */
+	void (*idle)(void *ctx, struct client_pay *pay, uint64_t now_ms);
+
+	struct client *client; /* from here on client_pay()'s own */
+	struct client_conn *conn;
+	uint64_t answer_ms; /* an answer is due by then; 0: none awaited */
+};
+
+/*
+ * Speak wmpay/1 over one connection until client_pay_end(); config.cap must be
+ * CAP_WMPAY. A lost connection is made again. 0, or an error and a sentence in
+ * `why`.
+ */
+int client_pay(const struct client_config *config, struct client_pay *pay,
+	       char *why);
+/* From the functions above: send, and await an answer in config.timeout_ms. */
+void client_pay_send(struct client_pay *pay, const struct wmpay *msg);
+/* From the functions above; `why` is for err != 0. */
+void client_pay_end(struct client_pay *pay, int err, const char *why);
 
 #endif

@@ -134,6 +134,12 @@ static unsigned on_opened(void *ctx, struct link *link)
 		return P2P_USELESS;
 	}
 	conn->link = link;
+	if (conn->client->config->cap == CAP_WMPAY) {
+		/* It knows no Status. */
+		conn->is_ready = true;
+		conn->client->use->ready(conn->client->ctx, conn);
+		return 0;
+	}
 	conn->status_ms = clock_mono_ms() + STATUS_WAIT_MS;
 	send_status(conn);
 	return 0;
@@ -149,7 +155,7 @@ static void on_message(void *ctx, struct link *link, enum cap cap,
 	(void)cap;
 	if (client->is_ending)
 		return;
-	if (code == CODE_STATUS)
+	if (code == CODE_STATUS && client->config->cap != CAP_WMPAY)
 		read_status(conn, payload);
 	else if (conn->is_ready)
 		client->use->message(client->ctx, conn, code, payload);
