@@ -1,0 +1,534 @@
+#include "app/pay_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app/command.h"
+#include "app/nodekey.h"
+#include "auth/claim_json.h"
+#include "auth/web.h"
+#include "core/bytes.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "net/wmpay.h"
+
+#define ASK_EVERY_MS 2000 /* what a server does not tell by itself */
+#define RETRY_MAX_S  30
+#define WAIT_S       20
+
+#define complain client_args_complain
+
+/* ---- where ---- */
+
+static int read_public(struct pay_server *server, const char *text)
+{
+	struct enode enode;
+
+	if (!*text)
+		return EXIT_OK;
+	if (enode_decode(text, &enode)) {
+		complain(server->usage, "--server: '%s' is no enode or key",
+			 text);
+		return EXIT_USAGE;
+	}
+	if (server->has_public &&
+	    memcmp(server->public, enode.public, sizeof(enode.public))) {
+		complain(server->usage, "--server names another node than the "
+					"enode URL");
+		return EXIT_USAGE;
+	}
+	server->has_public = true;
+	memcpy(server->public, enode.public, sizeof(server->public));
+	return EXIT_OK;
+}
+
+static int read_enode(struct pay_server *server, const char *where)
+{
+	struct enode enode;
+
+	if (enode_decode(where, &enode) || !enode.host[0] || !enode.tcp) {
+		complain(server->usage,
+			 "'%s' is neither a URL nor an enode URL; wanted: "
+			 "https://HOST or enode://KEY@HOST:PORT",
+			 where);
+		return EXIT_USAGE;
+	}
+	if (client_config_server(&server->client, &enode)) {
+		complain(server->usage, "%s: no address is known for this name",
+			 enode.host);
+		return EXIT_FAILED;
+	}
+	server->has_public = true;
+	memcpy(server->public, enode.public, sizeof(server->public));
+	return EXIT_OK;
+}
+
+static int read_where(struct pay_server *server, const char *where)
+{
+	size_t len = strlen(where);
+
+	server->is_http = strncmp(where, "http://", 7) == 0 ||
+			  strncmp(where, "https://", 8) == 0;
+	if (!server->is_http)
+		return read_enode(server, where);
+	while (len > 0 && where[len - 1] == '/')
+		len--;
+	if (len >= sizeof(server->url)) {
+		complain(server->usage, "the URL is too long");
+		return EXIT_USAGE;
+	}
+	memcpy(server->url, where, len);
+	return EXIT_OK;
+}
+
+static int read_key(struct pay_server *server, const char *path)
+{
+	char why[NODEKEY_WHY_MAX];
+
+	if (!*path)
+		return EXIT_OK;
+	if (nodekey_read(path, &server->key, why)) {
+		complain(server->usage, "%s", why);
+		return EXIT_FAILED;
+	}
+	server->has_key = true;
+	server->client.key = &server->key;
+	return EXIT_OK;
+}
+
+int pay_server_open(const struct usage *usage, const struct args *args,
+		    const char *where, struct pay_server *server)
+{
+	const struct settings *s = args->options;
+	int status;
+
+	memset(server, 0, sizeof(*server));
+	server->usage = usage;
+	server->is_json = settings_bool(s, "json");
+	server->timeout_ms = (unsigned)settings_ms(s, "timeout");
+	client_config_default(&server->client);
+	server->client.cap = CAP_WMPAY;
+	server->client.engine = (enum ring_engine)settings_word(s, "io");
+	server->client.timeout_ms = server->timeout_ms;
+	server->client.stop = &client_args_stop;
+	client_args_signals();
+	status = read_where(server, where);
+	if (status == EXIT_OK)
+		status = read_public(server, settings_text(s, "server"));
+	if (status == EXIT_OK)
+		status = read_key(server, settings_text(s, "nodekey"));
+	return status;
+}
+
+void pay_server_release(struct pay_server *server)
+{
+	bytes_erase(&server->key, sizeof(server->key));
+}
+
+/* ---- HTTP ---- */
+
+static int exchange(struct pay_server *server, const char *method,
+		    const char *path, const char *body, unsigned timeout_ms,
+		    struct web_answer *out, char *why)
+{
+	char url[sizeof(server->url) + 128];
+	const struct web_request request = {.method = method,
+					    .url = url,
+					    .body = body,
+					    .answer_max = ANSWER_JSON_MAX,
+					    .timeout_ms = timeout_ms};
+
+	(void)snprintf(url, sizeof(url), "%s%s", server->url, path);
+	return web_exchange(&request, out, why, PAY_SERVER_WHY_MAX);
+}
+
+/* A sentence from what came instead of the answer. */
+static void explain(const struct web_answer *answer, char *why)
+{
+	struct answer_error error;
+
+	if (answer->body &&
+	    claim_json_read_error(answer->body, answer->size, &error) == 0)
+		(void)snprintf(why, PAY_SERVER_WHY_MAX, "%s: %s", error.code,
+			       error.message);
+	else if (answer->status == 404)
+		(void)snprintf(why, PAY_SERVER_WHY_MAX,
+			       "nothing is sold there (404)");
+	else
+		(void)snprintf(why, PAY_SERVER_WHY_MAX,
+			       "the server answered with status %u",
+			       answer->status);
+}
+
+static int http_offer(struct pay_server *server, struct pay_offer *out,
+		      char *why)
+{
+	struct web_answer answer;
+	int err = exchange(server, "GET", "/v1/offer", NULL, server->timeout_ms,
+			   &answer, why);
+
+	if (err)
+		return err;
+	if (answer.status != 200) {
+		explain(&answer, why);
+		err = ERR_DENIED;
+	} else if (offer_json_decode(answer.body ? answer.body : "",
+				     answer.size, out->bytes, &out->size)) {
+		(void)snprintf(why, PAY_SERVER_WHY_MAX,
+			       "the server's answer is no offer");
+		err = ERR_SYNTAX;
+	}
+	web_answer_release(&answer);
+	return err;
+}
+
+static void pause_s(unsigned seconds)
+{
+	const struct timespec tenth = {.tv_nsec = 100000000};
+
+	for (unsigned i = 0; i < seconds * 10 && !client_args_stop; i++)
+		(void)nanosleep(&tenth, NULL);
+}
+
+/* A claim that is filed over HTTP. */
+struct http_claim {
+	struct pay_server *server;
+	const struct pay_follow *follow;
+	char *body;
+	char path[64 + 2 * CLAIM_ID_SIZE];
+	uint64_t end_ms;
+	unsigned losses; /* in a row */
+	bool is_filed;
+	bool is_refused;
+	char why[PAY_SERVER_WHY_MAX];
+};
+
+static bool is_over(const struct http_claim *http)
+{
+	return client_args_stop || clock_mono_ms() >= http->end_ms;
+}
+
+/* No answer, or one that says «later». */
+static void wait_again(struct http_claim *http, uint32_t retry_after_s)
+{
+	unsigned wait_s = retry_after_s
+				  ? retry_after_s
+				  : 1u << (http->losses < 4 ? http->losses : 4);
+
+	http->losses++;
+	pause_s(wait_s < RETRY_MAX_S ? wait_s : RETRY_MAX_S);
+}
+
+/* Returns false when the claim is done with, either way. */
+static bool take_answer(struct http_claim *http,
+			const struct web_answer *answer)
+{
+	struct claim_status status;
+	char id[2 * CLAIM_ID_SIZE + 1];
+
+	if (answer->status == 429 || answer->status >= 500) {
+		explain(answer, http->why);
+		wait_again(http, answer->retry_after_s);
+		return true;
+	}
+	if (answer->status == 404 && http->is_filed) {
+		http->is_filed = false; /* file it again */
+		explain(answer, http->why);
+		wait_again(http, 0);
+		return true;
+	}
+	if (claim_json_read(answer->body ? answer->body : "", answer->size,
+			    &status)) {
+		explain(answer, http->why);
+		http->is_refused = true;
+		return false;
+	}
+	http->losses = 0;
+	http->is_filed = true;
+	hex_encode(status.claim_id, CLAIM_ID_SIZE, id);
+	(void)snprintf(http->path, sizeof(http->path),
+		       "/v1/claims/%s?wait=%u&rev=%u", id, WAIT_S, status.rev);
+	return http->follow->changed(http->follow->ctx, &status);
+}
+
+static bool step(struct http_claim *http)
+{
+	struct web_answer answer;
+	bool goes_on;
+	int err;
+
+	if (http->is_filed)
+		err = exchange(http->server, "GET", http->path, NULL,
+			       WAIT_S * 1000 + http->server->timeout_ms,
+			       &answer, http->why);
+	else
+		err = exchange(http->server, "POST", "/v1/claims", http->body,
+			       http->server->timeout_ms, &answer, http->why);
+	if (err) {
+		wait_again(http, 0);
+		return err != ERR_SYNTAX;
+	}
+	goes_on = take_answer(http, &answer);
+	web_answer_release(&answer);
+	return goes_on;
+}
+
+static int http_claim(struct pay_server *server, const struct claim *claim,
+		      const struct pay_follow *follow)
+{
+	struct http_claim http = {.server = server,
+				  .follow = follow,
+				  .body = claim_json_encode(claim),
+				  .end_ms = clock_mono_ms() + follow->wait_ms};
+	bool goes_on = http.body != NULL;
+
+	while (goes_on && !is_over(&http))
+		goes_on = step(&http);
+	free(http.body);
+	if (!goes_on && http.is_filed && !http.is_refused)
+		return EXIT_OK;
+	complain(server->usage, "%s",
+		 http.why[0] ? http.why
+			     : "the claim is filed; it was not followed to its "
+			       "end. Filing it again is safe");
+	return EXIT_FAILED;
+}
+
+/* ---- devp2p ---- */
+
+/* One question, or a claim and what follows. */
+struct talk {
+	struct pay_server *server;
+	struct wmpay question;
+	struct wmpay_entitlement *entitlement;
+	struct pay_offer *offer;
+	const struct pay_follow *follow;
+	uint8_t claim_id[CLAIM_ID_SIZE];
+	bool is_filed;
+	uint64_t asked_ms;
+	uint64_t end_ms;
+	uint64_t retry_ms; /* file again then; 0: no */
+	char why[PAY_SERVER_WHY_MAX];
+};
+
+static void on_ready(void *ctx, struct client_pay *pay)
+{
+	struct talk *talk = ctx;
+
+	talk->asked_ms = clock_mono_ms();
+	client_pay_send(pay, &talk->question);
+}
+
+static void on_error(struct talk *talk, struct client_pay *pay,
+		     const struct wmpay_error *error)
+{
+	unsigned wait_s =
+		error->retry_after_s ? error->retry_after_s : RETRY_MAX_S;
+
+	(void)snprintf(talk->why, sizeof(talk->why), "%s", error->text);
+	if (talk->follow && error->code >= INTAKE_RATE_LIMITED)
+		talk->retry_ms =
+			clock_mono_ms() +
+			1000 * (uint64_t)(wait_s < RETRY_MAX_S ? wait_s
+							       : RETRY_MAX_S);
+	else if (talk->follow && talk->is_filed &&
+		 error->code == INTAKE_UNKNOWN_CLAIM)
+		talk->retry_ms = clock_mono_ms() + 1000;
+	else
+		client_pay_end(pay, ERR_DENIED, talk->why);
+}
+
+static void on_status(struct talk *talk, struct client_pay *pay,
+		      const struct wmpay *msg)
+{
+	const struct wmpay_status *in = &msg->u.status;
+	struct claim_status status = {
+		.state = in->state >= CLAIM_RECEIVED &&
+					 in->state <= CLAIM_REORGED
+				 ? (enum claim_state)in->state
+				 : CLAIM_RECEIVED,
+		.reason = in->reason <= CLAIM_CANCELLED
+				  ? (enum claim_reason)in->reason
+				  : CLAIM_NO_REASON,
+		.confirmations = in->confirmations,
+		.needed = in->needed,
+		.units = in->units,
+		.credit = in->credit,
+		.expiry_s = in->expiry_s,
+		.retry_after_s = in->retry_after_s};
+
+	if (!talk->follow)
+		return;
+	if (msg->request_id == talk->question.request_id) {
+		memcpy(talk->claim_id, in->claim_id, CLAIM_ID_SIZE);
+		talk->is_filed = true;
+	} else if (!talk->is_filed ||
+		   memcmp(talk->claim_id, in->claim_id, CLAIM_ID_SIZE)) {
+		return; /* of another claim */
+	}
+	memcpy(status.claim_id, in->claim_id, CLAIM_ID_SIZE);
+	status.is_credited =
+		status.state == CLAIM_ACTIVE || status.state == CLAIM_SETTLED;
+	/* What is known already is told in short: ask for the whole. */
+	if (msg->request_id == talk->question.request_id)
+		talk->asked_ms = 0;
+	if (!talk->follow->changed(talk->follow->ctx, &status))
+		client_pay_end(pay, 0, NULL);
+}
+
+static void on_offer(struct talk *talk, struct client_pay *pay,
+		     const struct wmpay *msg)
+{
+	if (!talk->offer)
+		return;
+	if (msg->u.offer.size > sizeof(talk->offer->bytes)) {
+		client_pay_end(pay, ERR_RANGE, "the offer is too large");
+		return;
+	}
+	memcpy(talk->offer->bytes, msg->u.offer.bytes, msg->u.offer.size);
+	talk->offer->size = msg->u.offer.size;
+	client_pay_end(pay, 0, NULL);
+}
+
+static void on_message(void *ctx, struct client_pay *pay,
+		       const struct wmpay *msg)
+{
+	struct talk *talk = ctx;
+
+	switch (msg->code) {
+	case WMPAY_OFFER:
+		on_offer(talk, pay, msg);
+		break;
+	case WMPAY_CLAIM_STATUS:
+		on_status(talk, pay, msg);
+		break;
+	case WMPAY_ENTITLEMENT:
+		if (!talk->entitlement)
+			break;
+		*talk->entitlement = msg->u.entitlement;
+		client_pay_end(pay, 0, NULL);
+		break;
+	case WMPAY_ERROR:
+		on_error(talk, pay, &msg->u.error);
+		break;
+	case WMPAY_GET_OFFER:
+	case WMPAY_CLAIM:
+	case WMPAY_GET_CLAIM:
+	case WMPAY_GET_ENTITLEMENT:
+		break; /* we sell nothing */
+	}
+}
+
+static void on_idle(void *ctx, struct client_pay *pay, uint64_t now_ms)
+{
+	struct talk *talk = ctx;
+	struct wmpay ask = {.code = WMPAY_GET_CLAIM, .request_id = 2};
+
+	if (!talk->follow)
+		return;
+	if (now_ms >= talk->end_ms) {
+		client_pay_end(pay, ERR_TIMEOUT,
+			       "the claim is filed; it was not followed to its "
+			       "end. Filing it again is safe");
+	} else if (talk->retry_ms) {
+		if (now_ms >= talk->retry_ms) {
+			talk->retry_ms = 0;
+			client_pay_send(pay, &talk->question);
+		}
+	} else if (talk->is_filed && now_ms >= talk->asked_ms + ASK_EVERY_MS) {
+		talk->asked_ms = now_ms;
+		memcpy(ask.u.claim_id, talk->claim_id, CLAIM_ID_SIZE);
+		client_pay_send(pay, &ask);
+	}
+}
+
+static int run_talk(struct talk *talk, char *why)
+{
+	struct client_config config = talk->server->client;
+	struct client_pay pay = {
+		.ready = on_ready, .message = on_message, .idle = on_idle};
+	char short_why[CLIENT_WHY_MAX];
+	int err;
+
+	config.ctx = talk;
+	if (talk->follow)
+		config.retries_max = 10;
+	err = client_pay(&config, &pay, short_why);
+	(void)snprintf(why, PAY_SERVER_WHY_MAX, "%s", short_why);
+	return err;
+}
+
+/* ---- both ---- */
+
+static int check_offer(struct pay_server *server, struct pay_offer *out)
+{
+	int err = offer_open(out->bytes, out->size, &out->offer, out->hash);
+
+	if (err) {
+		complain(server->usage, "the offer is refused: %s",
+			 err == ERR_AUTH ? "its signature is not the server's"
+					 : err_str(err));
+		return EXIT_FAILED;
+	}
+	if (server->has_public &&
+	    memcmp(server->public, out->offer.server, SECP_PUBLIC_SIZE)) {
+		complain(server->usage,
+			 "the offer is refused: another node has signed it");
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+int pay_server_offer(struct pay_server *server, struct pay_offer *out)
+{
+	struct talk talk = {
+		.server = server,
+		.question = {.code = WMPAY_GET_OFFER, .request_id = 1},
+		.offer = out};
+	char why[PAY_SERVER_WHY_MAX] = "";
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	err = server->is_http ? http_offer(server, out, why)
+			      : run_talk(&talk, why);
+	if (err) {
+		complain(server->usage, "no offer: %s", why);
+		return EXIT_FAILED;
+	}
+	return check_offer(server, out);
+}
+
+int pay_server_claim(struct pay_server *server, const struct claim *claim,
+		     const struct pay_follow *follow)
+{
+	struct talk talk = {.server = server,
+			    .question = {.code = WMPAY_CLAIM, .request_id = 1},
+			    .follow = follow,
+			    .end_ms = clock_mono_ms() + follow->wait_ms};
+	char why[PAY_SERVER_WHY_MAX] = "";
+
+	if (server->is_http)
+		return http_claim(server, claim, follow);
+	talk.question.u.claim = *claim;
+	if (run_talk(&talk, why) == 0)
+		return EXIT_OK;
+	complain(server->usage, "%s", why);
+	return EXIT_FAILED;
+}
+
+int pay_server_entitlement(struct pay_server *server,
+			   struct wmpay_entitlement *out)
+{
+	struct talk talk = {
+		.server = server,
+		.question = {.code = WMPAY_GET_ENTITLEMENT, .request_id = 1},
+		.entitlement = out};
+	char why[PAY_SERVER_WHY_MAX] = "";
+
+	if (run_talk(&talk, why) == 0)
+		return EXIT_OK;
+	complain(server->usage, "%s", why);
+	return EXIT_FAILED;
+}
