@@ -21,11 +21,14 @@ struct command {
 
 int cmd_canary(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
+int cmd_claim(int argc, char **argv);
+int cmd_entitlement(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_fetch(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
+int cmd_offer(int argc, char **argv);
 int cmd_post(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_version(int argc, char **argv);
