@@ -87,16 +87,17 @@ struct node_counts {
 	atomic_uint peers;
 };
 
+static inline void node_count(_Atomic uint64_t *count, struct metric *metric,
+			      uint64_t n)
+{
+	if (n == 0)
+		return;
+	atomic_fetch_add_explicit(count, n, memory_order_relaxed);
+	metric_add(metric, n);
+}
 /* Counts one thing in both. */
 #define NODE_COUNT(node, field, n)                                             \
-	do {                                                                   \
-		uint64_t n_ = (n);                                             \
-		if (n_ > 0) {                                                  \
-			atomic_fetch_add_explicit(&(node)->counts.field, n_,   \
-						  memory_order_relaxed);       \
-			metric_add((node)->metrics.field, n_);                 \
-		}                                                              \
-	} while (0)
+	node_count(&(node)->counts.field, (node)->metrics.field, (n))
 
 enum stopping {
 	STOPPING_NOT,

@@ -104,7 +104,7 @@ void peers_release(struct peers *peers, const uint8_t node[static 64])
 		if (atomic_compare_exchange_strong(&group->slots[i], &held, 0))
 			return;
 	}
-	assert(!"released without a claim");
+	assert(false); /* released without a claim */
 }
 
 bool peers_has(const struct peers *peers, const uint8_t node[static 64])

@@ -187,8 +187,10 @@ static void tell_others(struct node_ring *ring, struct posting *posting)
 			continue;
 		atomic_fetch_add_explicit(&posting->refs, 1,
 					  memory_order_relaxed);
+		/* Not the last one: the home ring still has its own. */
 		if (node_ring_put(&node->rings[i], &posting->told[i].note))
-			posting_unref(posting);
+			atomic_fetch_sub_explicit(&posting->refs, 1,
+						  memory_order_relaxed);
 	}
 }
 

@@ -134,7 +134,7 @@ static const char *check_signer(const struct session *session,
 	if (!msg->is_signed)
 		return MAIL_TEXT_SIGNATURE;
 	if (memcmp(msg->signer, link_remote(session->link),
-		   sizeof(msg->signer)))
+		   sizeof(msg->signer)) != 0)
 		return MAIL_TEXT_SIGNER;
 	return NULL;
 }
