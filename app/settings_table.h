@@ -29,7 +29,7 @@ SETTING("net.peers[]",           "peer",         TEXT,     "",               "1"
 SETTING("net.redial_min",        NULL,           DURATION, "1s",             "100ms", "1h",   NULL,         "first pause before a peer is dialled again")
 SETTING("net.redial_max",        NULL,           DURATION, "5m",             "1s",  "1d",     NULL,         "longest pause before a peer is dialled again")
 
-SETTING("storage.shards",        NULL,           U64,      "4",              "1",   "256",    "shards",     "parts of the archive, each with a writer; fixed when it is made")
+SETTING("storage.shards",        NULL,           U64,      "1",              "1",   "256",    "shards",     "parts of the archive, each with a writer; fixed when it is made")
 SETTING("storage.slice_span",    NULL,           DURATION, "1d",             "1h",  "7d",     NULL,         "time kept in one slice; fixed when the archive is made")
 SETTING("storage.retention",     NULL,           DURATION, "30d",            "0",   "3650d",  NULL,         "age at which envelopes go; 0: never")
 SETTING("storage.retention_bytes", NULL,         BYTES,    "0",              "0",   "1024T",  NULL,         "size beyond which the oldest go; 0: any size")
