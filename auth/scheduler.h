@@ -24,7 +24,7 @@ struct scheduler_config {
 	const struct offer_option *options; /* copied: the checks of §19 */
 	unsigned options_count;
 	uint8_t server[SECP_PUBLIC_SIZE]; /* our node key: claims of scheme 2 */
-	unsigned workers;  /* 0: 4 */
+	unsigned workers;                 /* 0: 4 */
 	unsigned batch;    /* claims in a job, items in a batch; 0: 100 */
 	unsigned open_max; /* open claims there can be; 0: 100 000 */
 };

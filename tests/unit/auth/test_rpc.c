@@ -1,0 +1,497 @@
+#include "auth/rpc.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "tests/support/fake_node.h"
+
+static const struct rpc_limits quick = {
+	.connect_ms = 500,
+	.total_ms = 500,
+	.breaker_ms = 100,
+	.breaker_max_ms = 400,
+	.quiet_ms = 50,
+	.quiet_max_ms = 200,
+	.aside_ms = 300,
+	.identity_ms = 60000,
+	.body_max = CHAIN_BODY_MAX,
+};
+
+static struct fake_node *node;
+static struct rpc_chain *chain;
+static struct rpc *rpc;
+static struct endpoint *ep;
+
+static struct rpc_chain *new_chain(const struct endpoint_config *one,
+				   unsigned batch)
+{
+	struct chain_config config = {.name = "t",
+				      .id = 1,
+				      .block_time_s = 1,
+				      .quorum = 1,
+				      .endpoints = {*one},
+				      .endpoints_count = 1};
+	struct rpc_chain *made;
+	char why[200];
+
+	cr_assert_eq(
+		rpc_chain_new(&config, batch, &quick, &made, why, sizeof(why)),
+		0, "%s", why);
+	return made;
+}
+
+static void start(void)
+{
+	struct endpoint_config one = {0};
+
+	node = fake_node_start();
+	one.url = fake_node_url(node);
+	chain = new_chain(&one, 100);
+	ep = chain->endpoints[0];
+	cr_assert_eq(rpc_new(&rpc), 0);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+}
+
+static void stop(void)
+{
+	rpc_free(rpc);
+	rpc_chain_free(chain);
+	fake_node_stop(node);
+}
+
+#define ITEMS 10
+
+static struct chain_answer answers[ITEMS];
+
+/* Ten receipts of what was paid in block 90. */
+static struct rpc_call ask(void)
+{
+	static struct chain_request reqs[ITEMS];
+	struct rpc_call call = {.endpoint = ep,
+				.requests = reqs,
+				.count = ITEMS,
+				.answers = answers};
+
+	for (unsigned i = 0; i < ITEMS; i++) {
+		reqs[i] = (struct chain_request){
+			.ask = CHAIN_ASK_RECEIPT,
+			.transfer = {fake_token, fake_payee, fake_payer, 0}};
+		fake_tx(90, 1000 + i, i, 0, reqs[i].hash);
+	}
+	cr_assert_eq(rpc_run(rpc, &call, 1), 0);
+	return call;
+}
+
+static unsigned count_outcome(enum chain_outcome outcome)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < ITEMS; i++)
+		n += answers[i].outcome == outcome;
+	return n;
+}
+
+static void assert_all_paid(void)
+{
+	for (unsigned i = 0; i < ITEMS; i++) {
+		struct u256 want = u256_from_u64(1000 + i);
+
+		cr_assert_eq(answers[i].outcome, CHAIN_ANSWERED);
+		cr_assert_eq(answers[i].is.receipt.fault, CLAIM_NO_REASON);
+		cr_assert_eq(u256_compare(&answers[i].is.receipt.value, &want),
+			     0);
+	}
+}
+
+static void set_fault(enum fake_fault fault, int times)
+{
+	atomic_store(&node->fault, fault);
+	atomic_store(&node->fault_left, times);
+}
+
+static void nap_ms(long ms)
+{
+	struct timespec time = {.tv_sec = ms / 1000,
+				.tv_nsec = ms % 1000 * 1000000};
+
+	(void)nanosleep(&time, NULL);
+}
+
+static bool is_usable(void)
+{
+	return endpoint_is_usable(ep, clock_mono_ms());
+}
+
+/* After each fault the same question is answered. */
+static void assert_recovers(void)
+{
+	set_fault(FAKE_NONE, -1);
+	nap_ms(250);
+	(void)ask();
+	assert_all_paid();
+}
+
+TestSuite(rpc, .init = start, .fini = stop, .timeout = 60);
+
+Test(rpc, one_batch_is_one_body)
+{
+	unsigned before = atomic_load(&node->bodies);
+
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, 1);
+	cr_assert(chain->has_genesis);
+	cr_assert(is_usable());
+}
+
+Test(rpc, order_of_a_batch_is_the_endpoints_affair)
+{
+	set_fault(FAKE_REORDERED, -1);
+	(void)ask();
+	assert_all_paid();
+}
+
+Test(rpc, connect_refused_is_down)
+{
+	struct endpoint_config gone = {.url = "http://127.0.0.1:1"};
+	struct rpc_chain *other = new_chain(&gone, 100);
+	struct endpoint *mine = ep;
+
+	ep = other->endpoints[0];
+	for (int i = 0; i < RPC_FAILURES_MAX; i++) {
+		cr_assert(ask().failed);
+		cr_assert_eq(count_outcome(CHAIN_UNANSWERED), ITEMS);
+	}
+	cr_assert_not(is_usable());
+	ep = mine;
+	rpc_chain_free(other);
+}
+
+static void assert_down(enum fake_fault fault)
+{
+	set_fault(fault, -1);
+	for (int i = 0; i < RPC_FAILURES_MAX; i++) {
+		cr_assert(is_usable());
+		(void)ask();
+		cr_assert_eq(count_outcome(CHAIN_ANSWERED), 0);
+	}
+	cr_assert_not(is_usable());
+	assert_recovers();
+	/* The breaker stays open until a probe has seen who it is. */
+	cr_assert_not(is_usable());
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms()));
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(is_usable());
+}
+
+Test(rpc, a_reset_is_down)
+{
+	assert_down(FAKE_RESET);
+}
+
+Test(rpc, a_truncated_body_is_down)
+{
+	assert_down(FAKE_TRUNCATED);
+}
+
+Test(rpc, a_server_error_is_down)
+{
+	atomic_store(&node->http_status, 503);
+	assert_down(FAKE_STATUS);
+}
+
+Test(rpc, what_is_not_json_is_malformed)
+{
+	assert_down(FAKE_NOT_JSON);
+}
+
+Test(rpc, wrong_ids_are_malformed)
+{
+	assert_down(FAKE_WRONG_ID);
+}
+
+Test(rpc, a_giant_answer_is_cut_off)
+{
+	assert_down(FAKE_GIANT);
+}
+
+Test(rpc, a_deep_answer_is_not_parsed)
+{
+	assert_down(FAKE_DEEP);
+}
+
+Test(rpc, a_redirect_is_not_followed)
+{
+	struct fake_node *inner = fake_node_start();
+
+	atomic_store(&node->redirect_port, inner->port);
+	assert_down(FAKE_REDIRECT);
+	cr_assert_eq(atomic_load(&inner->bodies), 0);
+	fake_node_stop(inner);
+}
+
+Test(rpc, a_slow_endpoint_is_timed_out)
+{
+	uint64_t began = clock_mono_ms();
+
+	atomic_store(&node->delay_ms, 3000);
+	cr_assert(ask().failed);
+	cr_assert_lt(clock_mono_ms() - began, 1500);
+	cr_assert_eq(count_outcome(CHAIN_UNANSWERED), ITEMS);
+}
+
+Test(rpc, the_breaker_doubles_its_time)
+{
+	set_fault(FAKE_RESET, -1);
+	for (int i = 0; i < RPC_FAILURES_MAX; i++)
+		(void)ask();
+	cr_assert_not(endpoint_wants_probe(ep, clock_mono_ms()));
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms() + 100));
+	for (uint64_t ms = 200; ms <= 800; ms *= 2) {
+		cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+		cr_assert_not(endpoint_wants_probe(
+			ep, clock_mono_ms() + (ms < 400 ? ms : 400) - 50));
+		cr_assert(endpoint_wants_probe(
+			ep, clock_mono_ms() + (ms < 400 ? ms : 400)));
+	}
+}
+
+Test(rpc, items_missing_or_twice_are_unanswered_alone)
+{
+	set_fault(FAKE_MISSING, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_ANSWERED), ITEMS - 1);
+	cr_assert_eq(answers[ITEMS - 1].outcome, CHAIN_UNANSWERED);
+	set_fault(FAKE_ID_TWICE, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_ANSWERED), ITEMS - 1);
+	cr_assert_eq(answers[0].outcome, CHAIN_UNANSWERED);
+	assert_recovers();
+}
+
+Test(rpc, too_many_requests_are_held_back_as_told)
+{
+	atomic_store(&node->http_status, 429);
+	atomic_store(&node->retry_after, 2);
+	set_fault(FAKE_STATUS, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_THROTTLED), ITEMS);
+	cr_assert_not(is_usable());
+	cr_assert_not(endpoint_is_usable(ep, clock_mono_ms() + 1900));
+	cr_assert(endpoint_is_usable(ep, clock_mono_ms() + 2000));
+}
+
+static void assert_throttled(int code, const char *message)
+{
+	atomic_store(&node->error_code, code);
+	atomic_store(&node->error_message, message);
+	set_fault(FAKE_ERROR, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_THROTTLED), ITEMS);
+	cr_assert_not(is_usable());
+	assert_recovers();
+	cr_assert(is_usable());
+}
+
+Test(rpc, errors_about_rates_hold_back_without_a_breaker)
+{
+	assert_throttled(-32005, "x");
+	assert_throttled(-32097, "x");
+	assert_throttled(-32000, "rate exceeded");
+	assert_throttled(-32000, "request limit");
+}
+
+Test(rpc, throttling_halves_the_batch)
+{
+	unsigned before;
+
+	atomic_store(&node->error_code, -32005);
+	set_fault(FAKE_ERROR, 5); /* 100, 50, 25, 12, 6, 3 */
+	for (int i = 0; i < 5; i++)
+		(void)ask();
+	set_fault(FAKE_NONE, -1);
+	before = atomic_load(&node->bodies);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_geq(atomic_load(&node->bodies) - before, 2);
+}
+
+Test(rpc, refused_credentials_put_it_out)
+{
+	atomic_store(&node->http_status, 401);
+	set_fault(FAKE_STATUS, 1);
+	(void)ask();
+	cr_assert_not(is_usable());
+	cr_assert_not(endpoint_wants_probe(ep, clock_mono_ms() + 50000));
+}
+
+Test(rpc, a_missing_method_is_remembered)
+{
+	unsigned before;
+
+	atomic_store(&node->error_code, -32601);
+	set_fault(FAKE_ERROR, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_NO_METHOD), ITEMS);
+	cr_assert(endpoint_lacks(ep, CHAIN_RECEIPT));
+	before = atomic_load(&node->bodies);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_NO_METHOD), ITEMS);
+	cr_assert_eq(atomic_load(&node->bodies), before);
+	/* Until it is identified anew. */
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	(void)ask();
+	assert_all_paid();
+}
+
+Test(rpc, our_mistakes_and_odd_errors_are_no_answers)
+{
+	atomic_store(&node->error_code, -32602);
+	set_fault(FAKE_ERROR, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_OUR_MISTAKE), ITEMS);
+	cr_assert(is_usable());
+	atomic_store(&node->error_code, -32000);
+	atomic_store(&node->error_message, "header not found");
+	set_fault(FAKE_ERROR, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_LATER), ITEMS);
+	cr_assert(is_usable());
+	assert_recovers();
+}
+
+Test(rpc, an_endpoint_without_batches_is_asked_singly)
+{
+	unsigned before = atomic_load(&node->bodies);
+
+	set_fault(FAKE_NO_BATCH, -1);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, ITEMS + 1);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, ITEMS * 2 + 1);
+}
+
+Test(rpc, another_chain_or_a_syncing_node_is_out)
+{
+	atomic_store(&node->chain_id, 5);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(is_usable());
+	atomic_store(&node->chain_id, 1);
+	atomic_store(&node->syncing, true);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(is_usable());
+	atomic_store(&node->syncing, false);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(is_usable());
+	/* The same id, another block 0. */
+	atomic_store(&node->fork_from, 0);
+	atomic_store(&node->fork, 9);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(is_usable());
+}
+
+Test(rpc, the_rate_is_kept)
+{
+	struct endpoint_config one = {.url = fake_node_url(node),
+				      .requests_per_s = 20};
+	struct rpc_chain *other = new_chain(&one, 5);
+	struct endpoint *mine = ep;
+	uint64_t began = clock_mono_ms();
+
+	ep = other->endpoints[0];
+	for (int i = 0; i < 4; i++)
+		(void)ask(); /* 40 requests: 20 at once, 20 in a second */
+	cr_assert_geq(clock_mono_ms() - began, 700);
+	cr_assert_lt(clock_mono_ms() - began, 3000);
+	assert_all_paid();
+	ep = mine;
+	rpc_chain_free(other);
+}
+
+Test(rpc, three_dissents_about_settled_facts_put_it_aside)
+{
+	uint64_t now = clock_mono_ms();
+
+	for (int i = 0; i < 9; i++)
+		endpoint_dissent(ep, false, now);
+	endpoint_dissent(ep, true, now);
+	endpoint_dissent(ep, true, now);
+	cr_assert(endpoint_is_usable(ep, now));
+	endpoint_dissent(ep, true, now);
+	cr_assert_not(endpoint_is_usable(ep, now + 299));
+	cr_assert(endpoint_is_usable(ep, now + 300));
+}
+
+static void *abort_soon(void *arg)
+{
+	nap_ms(100);
+	rpc_abort(arg);
+	return NULL;
+}
+
+Test(rpc, abort_ends_what_flies_within_200_ms)
+{
+	struct rpc_call call = {
+		.endpoint = ep,
+		.requests = &(struct chain_request){.ask = CHAIN_ASK_ID},
+		.count = 1,
+		.answers = answers};
+	uint64_t began = clock_mono_ms();
+	pthread_t thread;
+
+	atomic_store(&node->delay_ms, 3000);
+	cr_assert_eq(pthread_create(&thread, NULL, abort_soon, rpc), 0);
+	cr_assert_eq(rpc_run(rpc, &call, 1), ERR_CLOSED);
+	cr_assert_lt(clock_mono_ms() - began, 300);
+	cr_assert_eq(rpc_run(rpc, &call, 1), ERR_CLOSED);
+	(void)pthread_join(thread, NULL);
+}
+
+Test(rpc, urls_and_quorums_are_checked)
+{
+	static const char *const urls[] = {"ftp://127.0.0.1/",
+					   "http://chain.example/", "nonsense",
+					   "", "file:///etc/passwd"};
+	struct chain_config config = {
+		.name = "t", .id = 1, .quorum = 1, .endpoints_count = 1};
+	struct rpc_chain *made;
+	char why[200];
+
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		config.endpoints[0].url = urls[i];
+		cr_assert_eq(rpc_chain_new(&config, 1, &quick, &made, why,
+					   sizeof(why)),
+			     ERR_RANGE, "%s", urls[i]);
+	}
+	config.endpoints[0].url = "http://user:secret@chain.example/";
+	cr_assert_eq(rpc_chain_new(&config, 1, &quick, &made, why, sizeof(why)),
+		     ERR_RANGE);
+	cr_assert_null(strstr(why, "secret"));
+	config.allow_plain_http = true;
+	cr_assert_eq(rpc_chain_new(&config, 1, &quick, &made, why, sizeof(why)),
+		     0);
+	cr_assert_null(strstr(endpoint_label(made->endpoints[0]), "secret"));
+	rpc_chain_free(made);
+	config.quorum = 2;
+	cr_assert_eq(rpc_chain_new(&config, 1, &quick, &made, why, sizeof(why)),
+		     ERR_RANGE);
+	/* Three endpoints of two companies are two voices. */
+	config.endpoints_count = 3;
+	for (int i = 0; i < 3; i++)
+		config.endpoints[i] = (struct endpoint_config){
+			.url = "http://[::1]:1/", .group = i ? "b" : "a"};
+	config.quorum = 1;
+	cr_assert_eq(rpc_chain_new(&config, 1, &quick, &made, why, sizeof(why)),
+		     ERR_RANGE);
+	config.quorum = 2;
+	cr_assert_eq(rpc_chain_new(&config, 1, &quick, &made, why, sizeof(why)),
+		     0);
+	rpc_chain_free(made);
+}
