@@ -31,6 +31,7 @@ struct ledger_chain {
 
 /* A claim that a commit changed: for those who wait, for live peers. */
 struct ledger_change {
+	uint8_t key[CLAIM_KEY_SIZE];
 	uint8_t claim_id[CLAIM_ID_SIZE];
 	uint8_t node[SECP_PUBLIC_SIZE];
 	uint32_t rev;

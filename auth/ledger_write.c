@@ -193,7 +193,8 @@ static void move_height(struct group *group, const uint8_t *key,
 	}
 }
 
-static void note_change(struct group *group, const struct claim_record *rec)
+static void note_change(struct group *group, const uint8_t *key,
+			const struct claim_record *rec)
 {
 	struct ledger_change *change =
 		grow(group, group->changes, group->changes_count,
@@ -203,6 +204,7 @@ static void note_change(struct group *group, const struct claim_record *rec)
 		return;
 	group->changes = change;
 	change += group->changes_count++;
+	memcpy(change->key, key, CLAIM_KEY_SIZE);
 	memcpy(change->claim_id, rec->id, CLAIM_ID_SIZE);
 	memcpy(change->node, rec->claim.node, SECP_PUBLIC_SIZE);
 	change->rev = rec->rev;
@@ -241,7 +243,7 @@ static void move_claim(struct group *group, const uint8_t *key,
 	if (group->tx.err)
 		return;
 	move_counts(group, old, next);
-	note_change(group, next);
+	note_change(group, key, next);
 }
 
 /* ---- events ---- */
