@@ -24,11 +24,16 @@ static void complain(struct parse *p, const char *flag, const char *why)
 		settings_refuse_at(p->args->options, &origin, why);
 }
 
+static const char *program_of(const struct usage *usage)
+{
+	return usage->program ? usage->program : "restante";
+}
+
 static void print_help(const struct usage *usage)
 {
 	bool has_options = usage->options[0].name != NULL;
 
-	printf("usage: restante %s%s%s%s\n\n%s\n", usage->command,
+	printf("usage: %s %s%s%s%s\n\n%s\n", program_of(usage), usage->command,
 	       has_options ? " [OPTIONS]" : "", usage->operands ? " " : "",
 	       usage->operands ? usage->operands : "", usage->summary);
 	if (has_options) {
@@ -121,8 +126,8 @@ static bool has_errors(const struct usage *usage, const struct settings *s)
 	size_t count = settings_errors_count(s);
 
 	for (size_t i = 0; i < count; i++)
-		(void)fprintf(stderr, "restante %s: %s\n", usage->command,
-			      settings_error(s, i));
+		(void)fprintf(stderr, "%s %s: %s\n", program_of(usage),
+			      usage->command, settings_error(s, i));
 	return count > 0;
 }
 

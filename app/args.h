@@ -28,6 +28,7 @@
 #include "core/settings.h"
 
 struct usage {
+	const char *program; /* NULL: restante */
 	const char *command;
 	const char *operands; /* "ENODE [FILE]"; NULL for none */
 	unsigned operands_min;

@@ -91,6 +91,15 @@ void histogram_add(struct histogram *histogram, uint64_t ns)
 		histogram->max_ns = ns;
 }
 
+void histogram_merge(struct histogram *into, const struct histogram *from)
+{
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		into->counts[i] += from->counts[i];
+	into->total += from->total;
+	if (from->max_ns > into->max_ns)
+		into->max_ns = from->max_ns;
+}
+
 uint64_t histogram_quantile(const struct histogram *histogram, double share)
 {
 	uint64_t want = (uint64_t)((double)histogram->total * share + 0.5);

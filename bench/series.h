@@ -32,6 +32,7 @@ struct histogram {
 };
 void histogram_clear(struct histogram *histogram);
 void histogram_add(struct histogram *histogram, uint64_t ns);
+void histogram_merge(struct histogram *into, const struct histogram *from);
 /* Upper edge of the bucket that holds this share (0..1) of all; ns. */
 uint64_t histogram_quantile(const struct histogram *histogram, double share);
 

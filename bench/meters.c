@@ -1,0 +1,66 @@
+#include "bench/meters.h"
+
+#include <stdio.h>
+
+void meters_add(struct meters *m, const struct span *span, double count)
+{
+	if (count <= 0)
+		return;
+	series_add(&m->rate, count / ((double)span->wall_ns / 1e9));
+	series_add(&m->own, (double)span->own_ns / 1e3 / count);
+	if (span->pid) {
+		series_add(&m->cpu, (double)span->used.cpu_ns / 1e3 / count);
+		series_add(&m->switches, (double)span->used.switches / count);
+		series_add(&m->memory, (double)span->used.rss_anon_bytes / 1e6);
+	}
+	if (span->dir)
+		series_add(&m->device, (double)span->device / count);
+	if (m->round.total > 0) {
+		series_add(&m->p50,
+			   (double)histogram_quantile(&m->round, 0.5) / 1e3);
+		series_add(&m->p99,
+			   (double)histogram_quantile(&m->round, 0.99) / 1e3);
+		histogram_merge(&m->latency, &m->round);
+		histogram_clear(&m->round);
+	}
+}
+
+void meters_put_one(const struct series *series, const char *scenario,
+		    const char *work, const char *who, const char *metric,
+		    const char *unit, bool more_is_better)
+{
+	const struct result result = {.scenario = scenario,
+				      .work = work,
+				      .who = who,
+				      .metric = metric,
+				      .unit = unit,
+				      .more_is_better = more_is_better,
+				      .series = series};
+
+	if (series->count > 0)
+		result_put(&result);
+}
+
+void meters_put(const struct meters *m, const char *scenario, const char *work,
+		const char *who, const char *thing)
+{
+	char unit[48];
+
+	(void)snprintf(unit, sizeof(unit), "%ss/s", thing);
+	meters_put_one(&m->rate, scenario, work, who, "rate", unit, true);
+	(void)snprintf(unit, sizeof(unit), "us/%s", thing);
+	meters_put_one(&m->cpu, scenario, work, who, "cpu", unit, false);
+	meters_put_one(&m->own, scenario, work, who, "load_cpu", unit, false);
+	(void)snprintf(unit, sizeof(unit), "B/%s", thing);
+	meters_put_one(&m->device, scenario, work, who, "device", unit, false);
+	(void)snprintf(unit, sizeof(unit), "1/%s", thing);
+	meters_put_one(&m->switches, scenario, work, who, "switches", unit,
+		       false);
+	meters_put_one(&m->memory, scenario, work, who, "memory", "MB", false);
+	meters_put_one(&m->p50, scenario, work, who, "latency_p50", "us",
+		       false);
+	meters_put_one(&m->p99, scenario, work, who, "latency_p99", "us",
+		       false);
+	if (m->latency.total > 0)
+		result_latency(scenario, work, who, &m->latency);
+}
