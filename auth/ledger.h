@@ -22,23 +22,47 @@
 
 struct ledger;
 
+#define LEDGER_CHAINS_MAX 8
+
+struct ledger_chain {
+	uint64_t id;
+	uint64_t start_block; /* payments mined earlier are too_old */
+};
+
+/* A claim that a commit changed: for those who wait, for live peers. */
+struct ledger_change {
+	uint8_t key[CLAIM_KEY_SIZE];
+	uint8_t claim_id[CLAIM_ID_SIZE];
+	uint8_t node[SECP_PUBLIC_SIZE];
+	uint32_t rev;
+	enum claim_state state;
+};
+
 struct ledger_config {
-	const char *dir;      /* created 0700 when absent */
-	size_t map_bytes;
+	const char *dir;  /* created 0700 when absent */
+	size_t map_bytes; /* 0: LEDGER_MAP_BYTES, address space only */
+	struct ledger_chain chains[LEDGER_CHAINS_MAX];
+	unsigned chains_count;
 	uint64_t claim_window_s;
 	uint64_t pending_max_s;
 	uint64_t reorg_grace_s;
-	unsigned open_max;        /* open claims in all (§16.3) */
+	unsigned open_max; /* open claims in all (§16.3) */
 	unsigned open_per_source;
 	unsigned open_per_node;
 	unsigned open_per_payer;
-	/* §14 credit and denial clock; NULL: the wall clock. */
+	/* Clocks, for tests: NULL are the wall clock, and the gate's (§14). */
+	uint64_t (*wall_ms)(void *ctx);
 	uint64_t (*deny_now)(void *ctx);
 	void *clock_ctx;
-	/* After each commit that wrote events, with the newest index. */
-	void (*changed)(void *ctx, uint64_t event_index);
+	/* On the ledger thread after a commit that changed claims; short. */
+	void (*changed)(void *ctx, const struct ledger_change *changes,
+			size_t count);
 	void *changed_ctx;
 };
+#define LEDGER_MAP_BYTES ((size_t)16 << 30)
+/* Letters and findings that wait, and how many findings a batch may have. */
+#define LEDGER_QUEUE_MAX 1024
+#define LEDGER_GROUP_MAX 64
 
 /* `why` gets a sentence for a person. 0, ERR_EXISTS (another process), ERR_IO,
  * ERR_CORRUPT, ERR_UNSUPPORTED (schema). */
@@ -50,18 +74,19 @@ void ledger_close(struct ledger *ledger);
 /* ---- writing: letters to the ledger thread ---- */
 
 enum ledger_op {
-	LEDGER_ACCEPT,   /* T1: claim, source_tag → claim_id, is_new */
-	LEDGER_FINDING,  /* T2..T7, by what the finding means */
-	LEDGER_CONVERT,  /* T8: node */
-	LEDGER_OFFER,    /* store a signed offer before it is shown */
-	LEDGER_CHAIN,    /* chain id and genesis hash of a name; checked */
-	LEDGER_GRANT,    /* operator: node, seconds (0: no end), text */
-	LEDGER_SUSPEND,  /* operator: node, text */
+	LEDGER_ACCEPT,  /* T1: claim, source_tag → claim_id, is_new, record */
+	LEDGER_FINDING, /* T2..T7, by what the finding means */
+	LEDGER_CONVERT, /* T8: node */
+	LEDGER_OFFER,   /* store a signed offer before it is shown */
+	LEDGER_CHAIN,   /* chain id and genesis hash of a name; checked */
+	LEDGER_GRANT,   /* operator: node, seconds (0: no end), text; again:
+			   it is extended */
+	LEDGER_SUSPEND, /* operator: node, text */
 	LEDGER_RESUME,
-	LEDGER_REVOKE,   /* operator: node, seq (0: all grants), text */
-	LEDGER_CANCEL,   /* operator: claim_id, text */
-	LEDGER_RECHECK,  /* operator: claim_id is due now */
-	LEDGER_BATCH,    /* findings[] in one letter */
+	LEDGER_REVOKE,  /* operator: node, seq (0: all grants), text */
+	LEDGER_CANCEL,  /* operator: claim_id, text */
+	LEDGER_RECHECK, /* operator: claim_id is due now */
+	LEDGER_BATCH,   /* findings[] in one letter */
 };
 
 /*
@@ -72,26 +97,35 @@ enum ledger_op {
 struct ledger_task {
 	struct letter letter;
 	enum ledger_op op;
-	const struct claim *claim;        /* ACCEPT */
-	uint64_t source_tag;              /* ACCEPT */
-	const struct finding *findings;   /* FINDING (1), BATCH */
+	const struct claim *claim;      /* ACCEPT; checked by the caller */
+	uint64_t source_tag;            /* ACCEPT */
+	const struct finding *findings; /* FINDING (1), BATCH */
 	size_t findings_count;
 	uint8_t node[SECP_PUBLIC_SIZE];
-	uint8_t claim_id[CLAIM_ID_SIZE];  /* in or out */
+	uint8_t claim_id[CLAIM_ID_SIZE]; /* in or out */
 	uint64_t seconds;
 	uint64_t seq;
-	const char *text;                 /* the operator's reason */
-	const uint8_t *offer;             /* OFFER: signed bytes */
+	const char *text;     /* the operator's reason */
+	const uint8_t *offer; /* OFFER: signed bytes */
 	size_t offer_size;
-	uint64_t chain_id;                /* CHAIN */
-	uint8_t hash[32];                 /* CHAIN: genesis */
+	uint64_t chain_id; /* CHAIN */
+	uint8_t hash[32];  /* CHAIN: genesis */
 	void (*done)(struct ledger_task *task);
 	void *owner;
 
-	/* answer */
-	int err; /* 0; ERR_FULL: busy; ERR_NOTFOUND; ERR_CONFLICT; ERR_IO */
+	/*
+	 * Answer. ERR_FULL: a bound (§16.3) or the disk; nothing was written.
+	 * ERR_EXISTS: ACCEPT of a payment that another claim was credited for.
+	 * ERR_CONFLICT: the claim's rev has moved on, the finding is dropped
+	 * (not told of a BATCH); or a chain with another genesis; or an offer
+	 * whose sequence does not rise. ERR_NOTFOUND, ERR_DENIED: an
+	 * operator's change that has no object or is not allowed there.
+	 * ERR_IO, ERR_CORRUPT.
+	 */
+	int err;
 	bool is_new;
 	struct claim_record record; /* ACCEPT; its proof is not kept */
+	size_t results_;            /* the ledger's own */
 };
 
 /* 0, or ERR_FULL / ERR_CLOSED: nothing was taken and `done` will not run. */
@@ -101,7 +135,9 @@ int ledger_run(struct ledger *ledger, struct ledger_task *task);
 
 /* ---- reading ---- */
 
-/* A claim with what a client is shown of it (§7.1). */
+/* A claim with what a client is shown of it (§7.1). The policies are those of
+ * the option that prices it: once it is mined that of §4.4, before that the
+ * named offer's, or the newest one's with such an option. */
 struct claim_view {
 	struct claim_record record;
 	uint8_t proof[CLAIM_PROOF_MAX]; /* record.claim.proof points here */
@@ -112,8 +148,8 @@ struct claim_view {
 	/* Once credited: */
 	bool is_credited;
 	uint32_t units;
-	struct u256 credit;   /* after it */
-	uint64_t expiry_s;    /* after it */
+	struct u256 credit; /* after it */
+	uint64_t expiry_s;  /* after it */
 	enum plan_outcome outcome;
 	uint64_t seq;
 };
@@ -146,8 +182,21 @@ int ledger_read_node(struct ledger *ledger,
 /* The newest offer whose not-before has passed; its signed bytes. */
 int ledger_read_offer(struct ledger *ledger, uint64_t now_s,
 		      uint8_t out[static OFFER_SIZE_MAX], size_t *len);
+/* The newest sequence, 0 if there is none. */
+uint64_t ledger_read_sequence(struct ledger *ledger);
+/* The option that is in force at `now_s` for a credit in this token; false if
+ * there is none. */
+bool ledger_read_option(struct ledger *ledger, uint64_t now_s,
+			uint64_t chain_id,
+			const uint8_t token[static ADDRESS_SIZE],
+			struct offer_option *out);
 /* Was this chain, token and payee ever offered within the claim window? */
-enum offered { OFFERED_YES, OFFERED_NO_CHAIN, OFFERED_NO_TOKEN, OFFERED_NO_PAYEE };
+enum offered {
+	OFFERED_YES,
+	OFFERED_NO_CHAIN,
+	OFFERED_NO_TOKEN,
+	OFFERED_NO_PAYEE
+};
 enum offered ledger_read_offered(struct ledger *ledger,
 				 const struct claim *claim, uint64_t now_s);
 
@@ -168,7 +217,8 @@ int ledger_each_entry(struct ledger *ledger,
 struct ledger_event {
 	uint64_t index;
 	uint64_t at_s;
-	uint8_t kind; /* the T number, or 100 + enum ledger_op for the operator's */
+	uint8_t kind; /* the T number, or 100 + enum ledger_op for the
+			 operator's */
 	uint8_t claim_key[CLAIM_KEY_SIZE]; /* zero if none */
 	uint8_t claim_id[CLAIM_ID_SIZE];
 	uint8_t node[SECP_PUBLIC_SIZE];
@@ -197,6 +247,10 @@ void ledger_read_stats(struct ledger *ledger, struct ledger_stats *out);
  * for a person. 0, ERR_CORRUPT, ERR_IO, ERR_EXISTS (in use).
  */
 int ledger_fsck(const char *dir, FILE *report);
+
+/* The keyed hash that stands for a source in records: per database. */
+uint64_t ledger_source_tag(const struct ledger *ledger, const uint8_t *source,
+			   size_t len);
 
 struct gate; /* auth/gate.h */
 /* The gate over this environment; lives as long as it. */

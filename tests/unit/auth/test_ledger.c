@@ -1,0 +1,758 @@
+#include "auth/ledger.h"
+
+#include <criterion/criterion.h>
+#include <unistd.h>
+
+#include "auth/gate.h"
+#include "tests/support/paying.h"
+
+#define MONTH PAYING_UNIT_S
+
+static struct paying p;
+
+static void begin(void)
+{
+	paying_begin(&p);
+}
+
+/* Every test ends with the invariants. */
+static void end(void)
+{
+	cr_assert_eq(paying_end(&p), 0);
+}
+
+TestSuite(ledger, .init = begin, .fini = end);
+
+static void expect(const struct claim *claim, enum claim_state state,
+		   enum claim_reason reason)
+{
+	struct claim_view view = paying_view(&p, claim);
+
+	cr_assert_str_eq(claim_state_str(view.record.state),
+			 claim_state_str(state));
+	cr_assert_str_eq(claim_reason_str(view.record.reason),
+			 claim_reason_str(reason));
+}
+
+static void mine(const struct claim *claim, uint64_t value, uint64_t block,
+		 uint8_t fork, uint64_t head)
+{
+	struct finding f = paying_mined(&p, claim, value, block, fork, head);
+
+	cr_assert_eq(paying_find(&p, &f), 0);
+}
+
+static void lose(const struct claim *claim, enum finding_kind kind,
+		 uint64_t head)
+{
+	struct finding f = paying_gone(&p, claim, kind, head);
+
+	cr_assert_eq(paying_find(&p, &f), 0);
+}
+
+static void expect_record(unsigned node, uint64_t months, uint64_t credit,
+			  uint32_t unsettled)
+{
+	struct entitlement ent = paying_record(&p, node);
+	uint64_t left = 0;
+
+	cr_assert_eq(ent.expiry_s,
+		     months ? PAYING_START_S + months * MONTH : 0);
+	cr_assert_eq(ent.unsettled, unsettled);
+	if (ent.credits_count)
+		cr_assert_eq(u256_to_u64(&ent.credits[0].amount, &left), 0);
+	cr_assert_eq(left, credit);
+}
+
+Test(ledger, a_claim_goes_all_the_way)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	cr_assert(task.is_new);
+	cr_assert_eq(task.record.rev, 1);
+	expect(&claim, CLAIM_RECEIVED, 0);
+	lose(&claim, FINDING_ABSENT, 200);
+	expect(&claim, CLAIM_PENDING, 0);
+	mine(&claim, 350, 201, 1, 202);
+	expect(&claim, CLAIM_CONFIRMING, 0);
+	expect_record(1, 0, 0, 0);
+	mine(&claim, 350, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	expect_record(1, 3, 50, 1);
+	mine(&claim, 350, 201, 1, 212);
+	expect(&claim, CLAIM_SETTLED, 0);
+	expect_record(1, 3, 50, 0);
+	cr_assert_eq(paying_view(&p, &claim).units, 3);
+	cr_assert_eq(paying_view(&p, &claim).outcome, PLAN_OVERPAID);
+}
+
+Test(ledger, an_old_payment_is_settled_at_once)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	mine(&claim, 100, 201, 1, 900);
+	expect(&claim, CLAIM_SETTLED, 0);
+	expect_record(1, 1, 0, 0);
+}
+
+Test(ledger, filing_again_finds_the_same_claim)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task first, again;
+	struct ledger_stats stats;
+
+	cr_assert_eq(paying_file(&p, &claim, &first), 0);
+	paying_reopen(&p);
+	cr_assert_eq(paying_file(&p, &claim, &again), 0);
+	cr_assert(!again.is_new);
+	cr_assert_arr_eq(first.claim_id, again.claim_id, CLAIM_ID_SIZE);
+	mine(&claim, 100, 201, 1, 206);
+	cr_assert_eq(paying_file(&p, &claim, &again), 0);
+	cr_assert_eq(again.record.state, CLAIM_ACTIVE);
+	ledger_read_stats(p.ledger, &stats);
+	cr_assert_eq(stats.claims_all, 1);
+	cr_assert_eq(stats.entries, 1);
+}
+
+Test(ledger, a_finding_of_an_older_revision_is_dropped)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct finding f;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 100, 201, 1, 206);
+	lose(&claim, FINDING_ABSENT, 200);
+	cr_assert_eq(paying_find(&p, &f), ERR_CONFLICT);
+	expect(&claim, CLAIM_PENDING, 0);
+}
+
+Test(ledger, one_payment_is_credited_to_one_node)
+{
+	struct claim one = paying_claim(&p, 1, 1);
+	struct claim two = paying_claim(&p, 2, 1);
+	struct ledger_task task;
+
+	cr_assert_eq(paying_file(&p, &one, &task), 0);
+	cr_assert_eq(paying_file(&p, &two, &task), 0);
+	mine(&two, 100, 201, 1, 206);
+	mine(&one, 100, 201, 1, 206);
+	expect(&two, CLAIM_ACTIVE, 0);
+	expect(&one, CLAIM_REJECTED, CLAIM_ALREADY_CREDITED);
+	expect_record(1, 0, 0, 0);
+	/* A third is told so before anything is stored. */
+	one = paying_claim(&p, 3, 1);
+	cr_assert_eq(paying_file(&p, &one, &task), ERR_EXISTS);
+}
+
+Test(ledger, two_claims_at_once_a_thousand_times)
+{
+	struct finding found[2];
+	struct ledger_task task;
+
+	for (unsigned i = 1; i <= 1000; i++) {
+		struct claim one = paying_claim(&p, 1 + i % 3, i);
+		struct claim two = paying_claim(&p, 10 + i % 5, i);
+		struct ledger_task batch = {
+			.op = LEDGER_BATCH,
+			.findings = found,
+			.findings_count = 2,
+		};
+		unsigned active;
+
+		cr_assert_eq(paying_file(&p, &one, &task), 0);
+		cr_assert_eq(paying_file(&p, &two, &task), 0);
+		found[i & 1] = paying_mined(&p, &one, 1, 201, 1, 206);
+		found[!(i & 1)] = paying_mined(&p, &two, 1, 201, 1, 206);
+		cr_assert_eq(ledger_run(p.ledger, &batch), 0);
+		active = (paying_view(&p, &one).record.state == CLAIM_ACTIVE) +
+			 (paying_view(&p, &two).record.state == CLAIM_ACTIVE);
+		cr_assert_eq(active, 1, "round %u", i);
+	}
+}
+
+Test(ledger, bad_facts_reject_when_confirmed_and_not_before)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct finding f;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 0, 201, 1, 205);
+	f.fault = CLAIM_TX_FAILED;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(&claim, CLAIM_CONFIRMING, 0);
+	/* In the block that replaces it the transaction succeeds. */
+	mine(&claim, 100, 202, 2, 207);
+	expect(&claim, CLAIM_ACTIVE, 0);
+
+	claim = paying_claim(&p, 2, 2);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 0, 201, 1, 206);
+	f.fault = CLAIM_NO_TRANSFER;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_NO_TRANSFER);
+	/* Not one of the reasons that are reopened. */
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_NO_TRANSFER);
+}
+
+Test(ledger, what_was_not_found_is_reopened_by_filing_it_again)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task first, again;
+
+	cr_assert_eq(paying_file(&p, &claim, &first), 0);
+	lose(&claim, FINDING_ABSENT, 200);
+	paying_pass(&p, 86400);
+	lose(&claim, FINDING_ABSENT, 200);
+	expect(&claim, CLAIM_REJECTED, CLAIM_NOT_FOUND);
+	cr_assert_eq(paying_file(&p, &claim, &again), 0);
+	cr_assert_arr_eq(first.claim_id, again.claim_id, CLAIM_ID_SIZE);
+	expect(&claim, CLAIM_RECEIVED, 0);
+	lose(&claim, FINDING_REPLACED, 200);
+	expect(&claim, CLAIM_REJECTED, CLAIM_REPLACED);
+	cr_assert_eq(paying_file(&p, &claim, &again), 0);
+	mine(&claim, 100, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+}
+
+Test(ledger, a_vanished_payment_keeps_its_service_for_the_grace)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct entitlement ent;
+
+	paying_pay(&p, &claim, 300, 201);
+	/* A head below its block proves nothing (§15.2). */
+	lose(&claim, FINDING_ABSENT, 200);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	lose(&claim, FINDING_ABSENT, 207);
+	expect(&claim, CLAIM_REORGED, 0);
+	ent = paying_record(&p, 1);
+	cr_assert_eq(ent.reorg_deadline_s, PAYING_START_S + 3600);
+	cr_assert(ent.flags & ENTITLEMENT_REORG_GRACE);
+	expect_record(1, 3, 0, 1);
+	/* Mined again in time: as if nothing had been. */
+	paying_pass(&p, 3599);
+	mine(&claim, 300, 205, 2, 210);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	ent = paying_record(&p, 1);
+	cr_assert_eq(ent.reorg_deadline_s, 0);
+	cr_assert(!(ent.flags & ENTITLEMENT_REORG_GRACE));
+	expect_record(1, 3, 0, 1);
+	mine(&claim, 300, 205, 2, 216);
+	expect(&claim, CLAIM_SETTLED, 0);
+}
+
+Test(ledger, a_revoked_payment_takes_only_what_it_gave)
+{
+	struct claim gone = paying_claim(&p, 1, 1);
+	struct claim kept = paying_claim(&p, 1, 2);
+
+	paying_pay(&p, &gone, 350, 201);
+	paying_pay(&p, &kept, 250, 202);
+	expect_record(1, 6, 0, 2);
+	lose(&gone, FINDING_ABSENT, 210);
+	paying_pass(&p, 3600);
+	lose(&gone, FINDING_ABSENT, 220);
+	expect(&gone, CLAIM_REORGED, CLAIM_NOT_FOUND);
+	expect_record(1, 2, 50, 1);
+	cr_assert(!paying_view(&p, &gone).is_credited);
+	/* Mined again later: a new entry, at a new time. */
+	mine(&gone, 350, 230, 3, 232);
+	expect(&gone, CLAIM_CONFIRMING, 0);
+	mine(&gone, 350, 230, 3, 235);
+	expect(&gone, CLAIM_ACTIVE, 0);
+	expect_record(1, 6, 0, 2);
+	cr_assert_eq(paying_view(&p, &gone).seq, 3);
+}
+
+Test(ledger, a_double_spend_is_revoked_at_once)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+
+	paying_pay(&p, &claim, 100, 201);
+	lose(&claim, FINDING_REPLACED, 230);
+	expect(&claim, CLAIM_REORGED, CLAIM_REPLACED);
+	expect_record(1, 0, 0, 0);
+	/* Watched for seven days, then it may be filed again. */
+	paying_pass(&p, 7 * 86400);
+	lose(&claim, FINDING_ABSENT, 99999);
+	expect(&claim, CLAIM_REJECTED, CLAIM_REPLACED);
+}
+
+Test(ledger, a_void_payment_can_be_taken_over)
+{
+	struct claim one = paying_claim(&p, 1, 1);
+	struct claim two = paying_claim(&p, 2, 1);
+
+	paying_pay(&p, &one, 100, 201);
+	lose(&one, FINDING_REPLACED, 230);
+	paying_pay(&p, &two, 100, 240);
+	expect(&two, CLAIM_ACTIVE, 0);
+	mine(&one, 100, 240, 1, 245);
+	expect(&one, CLAIM_REJECTED, CLAIM_ALREADY_CREDITED);
+	expect_record(1, 0, 0, 0);
+	expect_record(2, 1, 0, 1);
+}
+
+Test(ledger, another_value_makes_another_entry)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_stats stats;
+
+	paying_pay(&p, &claim, 300, 201);
+	mine(&claim, 120, 203, 2, 204);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	expect_record(1, 1, 20, 1);
+	ledger_read_stats(p.ledger, &stats);
+	cr_assert_eq(stats.entries, 2);
+	cr_assert_eq(paying_view(&p, &claim).seq, 2);
+}
+
+Test(ledger, an_active_payment_that_fails_later_has_no_grace)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct finding f;
+
+	paying_pay(&p, &claim, 100, 201);
+	f = paying_mined(&p, &claim, 0, 203, 2, 204);
+	f.fault = CLAIM_TX_FAILED;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	f = paying_mined(&p, &claim, 0, 203, 2, 208);
+	f.fault = CLAIM_TX_FAILED;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(&claim, CLAIM_REORGED, CLAIM_TX_FAILED);
+	expect_record(1, 0, 0, 0);
+}
+
+Test(ledger, block_time_chooses_the_price)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	uint8_t hash[32];
+	struct finding f;
+
+	/* The next offer costs twice as much, from a week on. */
+	cr_assert_eq(paying_offer(&p, 2, PAYING_START_S + 7 * 86400,
+				  PAYING_START_S + 14 * 86400, 200, hash),
+		     0);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 400, 201, 1, 206);
+	/* The end of the pay window of the offer it names. */
+	f.block_time_s = PAYING_START_S + 8 * 86400;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	cr_assert_eq(paying_view(&p, &claim).units, 4);
+
+	claim = paying_claim(&p, 2, 2);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 400, 201, 1, 206);
+	f.block_time_s = PAYING_START_S + 8 * 86400 + 1;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	cr_assert_eq(paying_view(&p, &claim).units, 2);
+
+	/* Before any offer was in force there is no price. */
+	claim = paying_claim(&p, 3, 3);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 400, 201, 1, 206);
+	f.block_time_s = PAYING_START_S - 86400 - 901;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_NO_OPTION);
+}
+
+Test(ledger, old_payments_are_refused)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	mine(&claim, 100, 99, 1, 206);
+	expect(&claim, CLAIM_REJECTED, CLAIM_TOO_OLD);
+}
+
+Test(ledger, amounts_that_overflow_are_refused)
+{
+	struct claim claim = paying_claim(&p, 1, 2);
+	struct ledger_task task;
+	struct finding f;
+
+	paying_pay(&p, &claim, 50, 201);
+	claim = paying_claim(&p, 1, 1);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 0, 201, 1, 206);
+	memset(&f.value, 0xff, sizeof(f.value));
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_AMOUNT_OVERFLOW);
+	expect_record(1, 0, 50, 1);
+}
+
+Test(ledger, capped_credit_is_converted_after_expiry)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task = {.op = LEDGER_CONVERT};
+	uint8_t hash[32];
+
+	paying_pay(&p, &claim, 10000, 201);
+	expect_record(1, 24, 7600, 1);
+	paying_node(1, task.node);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect_record(1, 24, 7600, 1);
+	paying_pass(&p, 25ull * MONTH);
+	cr_assert_eq(paying_offer(&p, 2, paying_now_s(&p) - 10,
+				  paying_now_s(&p) + 86400, 200, hash),
+		     0);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	/* 24 units of 200 from now; once. */
+	expect_record(1, 25 + 24, 7600 - 4800, 1);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect_record(1, 25 + 24, 7600 - 4800, 1);
+}
+
+static struct ledger_task order(enum ledger_op op, unsigned node,
+				uint64_t seconds)
+{
+	struct ledger_task task = {
+		.op = op, .seconds = seconds, .text = "asked by telephone"};
+
+	paying_node(node, task.node);
+	return task;
+}
+
+Test(ledger, the_operators_orders_are_entries_with_a_reason)
+{
+	struct ledger_task grant = order(LEDGER_GRANT, 1, MONTH);
+	struct ledger_task suspend = order(LEDGER_SUSPEND, 1, 0);
+	struct ledger_task resume = order(LEDGER_RESUME, 1, 0);
+	struct ledger_task revoke = order(LEDGER_REVOKE, 1, 0);
+	struct ledger_event events[8];
+	struct claim claim = paying_claim(&p, 1, 1);
+
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	expect_record(1, 2, 0, 0);
+	paying_pay(&p, &claim, 100, 201);
+	expect_record(1, 3, 0, 1);
+	cr_assert_eq(ledger_run(p.ledger, &suspend), 0);
+	cr_assert(paying_record(&p, 1).flags & ENTITLEMENT_SUSPENDED);
+	cr_assert_eq(ledger_run(p.ledger, &suspend), ERR_EXISTS);
+	cr_assert_eq(ledger_run(p.ledger, &resume), 0);
+	cr_assert_eq(ledger_run(p.ledger, &revoke), 0);
+	expect_record(1, 1, 0, 1);
+	cr_assert_eq(paying_record(&p, 1).flags, ENTITLEMENT_UNSETTLED);
+	cr_assert_eq(ledger_run(p.ledger, &revoke), ERR_NOTFOUND);
+	/* What was paid for is not the operator's to take. */
+	revoke.seq = 3;
+	cr_assert_eq(ledger_run(p.ledger, &revoke), ERR_DENIED);
+	grant.seconds = 0;
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	cr_assert(paying_record(&p, 1).flags & ENTITLEMENT_NO_END);
+	cr_assert_eq(ledger_read_events(p.ledger, 0, events, 8), 7);
+	cr_assert_eq(events[0].kind, 100 + LEDGER_GRANT);
+	cr_assert_str_eq(events[0].text, "asked by telephone");
+	cr_assert_eq(events[2].kind, 3);
+	cr_assert_eq(ledger_read_events(p.ledger, 5, events, 8), 2);
+	cr_assert_eq(events[0].index, 6);
+}
+
+Test(ledger, claims_are_cancelled_and_rechecked_by_hand)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct due_claim due[2];
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	mine(&claim, 100, 201, 1, 203);
+	cr_assert_eq(ledger_read_due(p.ledger, paying_now_s(&p) * 1000, due, 2),
+		     0);
+	task.op = LEDGER_RECHECK;
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	cr_assert_eq(ledger_read_due(p.ledger, paying_now_s(&p) * 1000, due, 2),
+		     1);
+	task.op = LEDGER_CANCEL;
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_CANCELLED);
+	cr_assert_eq(ledger_run(p.ledger, &task), ERR_DENIED);
+	task.op = LEDGER_RECHECK;
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	mine(&claim, 100, 201, 1, 206);
+	task.op = LEDGER_CANCEL;
+	cr_assert_eq(ledger_run(p.ledger, &task), ERR_DENIED);
+	expect(&claim, CLAIM_ACTIVE, 0);
+}
+
+Test(ledger, open_claims_are_bounded_and_counted_anew_at_start)
+{
+	struct ledger_task task;
+	struct claim claim;
+
+	p.config.open_per_node = 3;
+	p.config.open_per_source = 5;
+	paying_reopen(&p);
+	for (unsigned i = 1; i <= 3; i++) {
+		claim = paying_claim(&p, 1, i);
+		cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	}
+	claim = paying_claim(&p, 1, 4);
+	cr_assert_eq(paying_file(&p, &claim, &task), ERR_FULL);
+	paying_reopen(&p);
+	cr_assert_eq(paying_file(&p, &claim, &task), ERR_FULL);
+	for (unsigned i = 5; i <= 6; i++) {
+		claim = paying_claim(&p, i, i);
+		cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	}
+	claim = paying_claim(&p, 7, 7);
+	cr_assert_eq(paying_file(&p, &claim, &task), ERR_FULL);
+	/* A claim that ends makes room. */
+	claim = paying_claim(&p, 1, 1);
+	mine(&claim, 100, 201, 1, 900);
+	claim = paying_claim(&p, 7, 7);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+}
+
+Test(ledger, one_process_at_a_time)
+{
+	struct ledger *other = NULL;
+	char why[256];
+
+	cr_assert_eq(ledger_open(&p.config, &other, why, sizeof(why)),
+		     ERR_EXISTS);
+	cr_assert_null(other);
+	cr_assert_eq(ledger_fsck(p.dir, NULL), ERR_EXISTS);
+}
+
+Test(ledger, a_chain_keeps_its_genesis)
+{
+	struct ledger_task task = {.op = LEDGER_CHAIN, .chain_id = 1};
+
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	task.hash[0] = 1;
+	cr_assert_eq(ledger_run(p.ledger, &task), ERR_CONFLICT);
+}
+
+Test(ledger, offers_rise_and_are_those_of_the_time)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	struct claim claim = paying_claim(&p, 1, 1);
+	size_t len;
+
+	cr_assert_eq(paying_offer(&p, 1, 1, 2, 100, hash), ERR_CONFLICT);
+	cr_assert_eq(ledger_read_offer(p.ledger, 5, bytes, &len), ERR_NOTFOUND);
+	paying_reopen(&p);
+	cr_assert_eq(ledger_read_offer(p.ledger, PAYING_START_S, bytes, &len),
+		     0);
+	cr_assert_eq(ledger_read_sequence(p.ledger), 1);
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_YES);
+	claim.payee[0] = 1;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_NO_PAYEE);
+	claim.token[0] = 9;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_NO_TOKEN);
+	claim.chain_id = 9;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_NO_CHAIN);
+}
+
+Test(ledger, heights_hold_what_the_follower_looks_after)
+{
+	struct claim one = paying_claim(&p, 1, 1);
+	struct claim two = paying_claim(&p, 1, 2);
+	struct ledger_task task;
+	struct height_claim heights[4];
+
+	paying_pay(&p, &one, 100, 201);
+	cr_assert_eq(paying_file(&p, &two, &task), 0);
+	mine(&two, 100, 205, 1, 206);
+	cr_assert_eq(ledger_read_heights(p.ledger, 1, 0, 999, heights, 4), 2);
+	cr_assert_eq(heights[1].block, 205);
+	cr_assert_eq(ledger_read_heights(p.ledger, 1, 202, 205, heights, 4), 1);
+	cr_assert_eq(ledger_read_heights(p.ledger, 2, 0, 999, heights, 4), 0);
+	lose(&two, FINDING_ABSENT, 206);
+	cr_assert_eq(ledger_read_heights(p.ledger, 1, 0, 999, heights, 4), 1);
+}
+
+Test(ledger, a_due_time_far_ahead_is_pulled_in_at_start)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct due_claim due[1];
+
+	paying_pass(&p, 365 * 86400);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	atomic_store(&p.now_ms, PAYING_START_S * 1000);
+	cr_assert_eq(ledger_read_due(p.ledger, p.now_ms, due, 1), 0);
+	paying_reopen(&p);
+	cr_assert_eq(ledger_read_due(p.ledger, p.now_ms, due, 1), 1);
+}
+
+static void count_claims(uint64_t want)
+{
+	struct ledger_stats stats;
+
+	for (int i = 0; i < 500; i++) {
+		ledger_read_stats(p.ledger, &stats);
+		if (stats.claims_all == want)
+			return;
+		(void)usleep(10000);
+	}
+	cr_assert_fail("%llu claims", (unsigned long long)stats.claims_all);
+}
+
+Test(ledger, rejected_claims_and_old_proofs_go_after_a_month)
+{
+	struct claim settled = paying_claim(&p, 1, 1);
+	struct claim rejected = paying_claim(&p, 2, 2);
+	struct ledger_task task;
+
+	cr_assert_eq(paying_file(&p, &settled, &task), 0);
+	mine(&settled, 100, 201, 1, 900);
+	cr_assert_eq(paying_file(&p, &rejected, &task), 0);
+	lose(&rejected, FINDING_REPLACED, 900);
+	paying_reopen(&p);
+	count_claims(2);
+	paying_pass(&p, 30 * 86400);
+	paying_reopen(&p);
+	count_claims(1);
+	cr_assert_eq(paying_view(&p, &settled).record.claim.proof_size, 0);
+	expect_record(1, 1, 0, 0);
+}
+
+Test(ledger, a_full_map_fails_whole_and_loses_nothing)
+{
+	struct ledger_task task;
+	struct claim claim;
+	unsigned stored = 0;
+	int err = 0;
+
+	ledger_close(p.ledger);
+	p.config.map_bytes = 256 << 10;
+	paying_open(&p);
+	while (!err && stored < 5000) {
+		claim = paying_claim(&p, 1, stored + 1);
+		err = paying_file(&p, &claim, &task);
+		stored += !err;
+	}
+	cr_assert_eq(err, ERR_FULL);
+	cr_assert_gt(stored, 10);
+	/* With more room the same claim is taken, and those before are there.
+	 */
+	ledger_close(p.ledger);
+	p.config.map_bytes = (size_t)64 << 20;
+	paying_open(&p);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	for (unsigned i = 1; i <= stored; i++) {
+		claim = paying_claim(&p, 1, i);
+		expect(&claim, CLAIM_RECEIVED, 0);
+	}
+}
+
+/* ---- random histories ---- */
+
+struct chance {
+	uint64_t state;
+};
+
+static uint32_t roll(struct chance *chance, uint32_t sides)
+{
+	chance->state =
+		chance->state * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(chance->state >> 33) % sides;
+}
+
+static void random_step(struct chance *chance, uint64_t *head)
+{
+	struct claim claim =
+		paying_claim(&p, roll(chance, 3), 1 + roll(chance, 40));
+	uint8_t key[CLAIM_KEY_SIZE];
+	struct ledger_task task;
+	struct claim_view view;
+	struct finding f;
+	uint64_t block = *head - roll(chance, 16);
+
+	claim.token[0] = (uint8_t)(1 + roll(chance, 2));
+	claim_key(&claim, key);
+	*head += roll(chance, 2);
+	paying_pass(&p, roll(chance, 400));
+	if (ledger_read_claim(p.ledger, key, &view) || !roll(chance, 8)) {
+		(void)paying_file(&p, &claim, &task);
+		return;
+	}
+	switch (roll(chance, 8)) {
+	case 0:
+		lose(&claim, FINDING_ABSENT, *head);
+		return;
+	case 1:
+		if (!roll(chance, 4))
+			lose(&claim, FINDING_REPLACED, *head);
+		return;
+	case 2:
+		paying_pass(&p, 3600ull * roll(chance, 48));
+		return;
+	case 3:
+		task = order(
+			(enum ledger_op)(LEDGER_CONVERT + 3 * roll(chance, 2)),
+			roll(chance, 3), 1 + roll(chance, 1000000));
+		(void)ledger_run(p.ledger, &task);
+		return;
+	case 4:
+		task = order((enum ledger_op)(LEDGER_SUSPEND + roll(chance, 3)),
+			     roll(chance, 3), 0);
+		(void)ledger_run(p.ledger, &task);
+		return;
+	default:
+		f = paying_mined(&p, &claim, roll(chance, 6) ? 70 : 1500, block,
+				 (uint8_t)block, *head);
+		if (!roll(chance, 10))
+			f.fault = CLAIM_TX_FAILED;
+		if (view.record.block && roll(chance, 4))
+			f.block = view.record.block;
+		cr_assert_eq(paying_find(&p, &f), 0);
+		return;
+	}
+}
+
+/* The record must be the fold after every step; fsck says so at the end and
+ * now and then on the way. */
+static void random_history(uint64_t seed)
+{
+	struct chance chance = {seed};
+	uint64_t head = 300;
+
+	for (int i = 0; i < 1000; i++) {
+		random_step(&chance, &head);
+		if (i % 250 == 249) {
+			ledger_close(p.ledger);
+			cr_assert_eq(ledger_fsck(p.dir, stderr), 0,
+				     "seed %llu step %d",
+				     (unsigned long long)seed, i);
+			paying_open(&p);
+		}
+	}
+}
+
+Test(ledger, random_history_one)
+{
+	random_history(1);
+}
+
+Test(ledger, random_history_two)
+{
+	random_history(2);
+}
+
+Test(ledger, random_history_three)
+{
+	random_history(3);
+}
+
+Test(ledger, random_history_four)
+{
+	random_history(0x5eed);
+}
