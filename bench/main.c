@@ -19,6 +19,7 @@
 #define ROUNDS_FULL  5
 
 static const struct scenario *const scenarios[] = {
+	&scenario_limits,
 	&scenario_ingest,
 	&scenario_fetch,
 	NULL,

@@ -50,7 +50,9 @@ void meters_put(const struct meters *m, const char *scenario, const char *work,
 	meters_put_one(&m->rate, scenario, work, who, "rate", unit, true);
 	(void)snprintf(unit, sizeof(unit), "us/%s", thing);
 	meters_put_one(&m->cpu, scenario, work, who, "cpu", unit, false);
-	meters_put_one(&m->own, scenario, work, who, "load_cpu", unit, false);
+	/* What runs in our own process is the work itself. */
+	meters_put_one(&m->own, scenario, work, who,
+		       m->cpu.count > 0 ? "load_cpu" : "cpu", unit, false);
 	(void)snprintf(unit, sizeof(unit), "B/%s", thing);
 	meters_put_one(&m->device, scenario, work, who, "device", unit, false);
 	(void)snprintf(unit, sizeof(unit), "1/%s", thing);
