@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth/jvalue.h"
 #include "core/bytes.h"
 #include "core/err.h"
 
@@ -130,82 +131,41 @@ enum intake claim_json_decode(const char *in, size_t len,
 
 /* ---- writing ---- */
 
-static json_t *hex_value(const char *prefix, const uint8_t *in, size_t len)
-{
-	size_t skip = strlen(prefix);
-	char *text = malloc(skip + 2 * len + 1);
-	json_t *value;
-
-	if (!text)
-		return NULL;
-	memcpy(text, prefix, skip);
-	hex_encode(in, len, text + skip);
-	value = json_string(text);
-	free(text);
-	return value;
-}
-
-static json_t *number_value(uint64_t value)
-{
-	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
-static json_t *amount_value(const struct u256 *amount)
-{
-	char text[U256_DECIMAL_MAX + 1];
-
-	(void)u256_to_decimal(amount, text);
-	return json_string(text);
-}
-
-/* A missing value is out of memory, told when the text is made. */
-static void put(json_t *object, const char *key, json_t *value, bool *is_bad)
-{
-	if (json_object_set_new(object, key, value) != 0)
-		*is_bad = true;
-}
-
-static char *finish(json_t *root, bool is_bad)
-{
-	char *text = is_bad ? NULL : json_dumps(root, JSON_COMPACT);
-
-	json_decref(root);
-	return text;
-}
-
 char *claim_json_accepted(const struct intake_answer *answer)
 {
 	json_t *root = json_object();
 	bool is_bad = !root;
 
-	put(root, "claim_id", hex_value("", answer->claim_id, CLAIM_ID_SIZE),
-	    &is_bad);
-	put(root, "rev", number_value(answer->rev), &is_bad);
-	put(root, "state", json_string(claim_state_str(answer->state)),
-	    &is_bad);
-	put(root, "retry_after", number_value(answer->retry_after_s), &is_bad);
-	return finish(root, is_bad);
+	jvalue_put(root, "claim_id",
+		   jvalue_hex("", answer->claim_id, CLAIM_ID_SIZE), &is_bad);
+	jvalue_put(root, "rev", jvalue_number(answer->rev), &is_bad);
+	jvalue_put(root, "state", json_string(claim_state_str(answer->state)),
+		   &is_bad);
+	jvalue_put(root, "retry_after", jvalue_number(answer->retry_after_s),
+		   &is_bad);
+	return jvalue_finish(root, is_bad);
 }
 
 static json_t *block_value(const struct claim_status *status, bool *is_bad)
 {
 	json_t *block = json_object();
 
-	put(block, "number", number_value(status->block), is_bad);
-	put(block, "hash", hex_value("0x", status->block_hash, 32), is_bad);
-	put(block, "time", number_value(status->block_time_s), is_bad);
+	jvalue_put(block, "number", jvalue_number(status->block), is_bad);
+	jvalue_put(block, "hash", jvalue_hex("0x", status->block_hash, 32),
+		   is_bad);
+	jvalue_put(block, "time", jvalue_number(status->block_time_s), is_bad);
 	return block;
 }
 
 static void put_credit(json_t *root, const struct claim_status *status,
 		       bool *is_bad)
 {
-	put(root, "outcome", json_string(plan_outcome_str(status->outcome)),
-	    is_bad);
-	put(root, "value", amount_value(&status->value), is_bad);
-	put(root, "units", number_value(status->units), is_bad);
-	put(root, "credit", amount_value(&status->credit), is_bad);
-	put(root, "expiry", number_value(status->expiry_s), is_bad);
+	jvalue_put(root, "outcome",
+		   json_string(plan_outcome_str(status->outcome)), is_bad);
+	jvalue_put(root, "value", jvalue_amount(&status->value), is_bad);
+	jvalue_put(root, "units", jvalue_number(status->units), is_bad);
+	jvalue_put(root, "credit", jvalue_amount(&status->credit), is_bad);
+	jvalue_put(root, "expiry", jvalue_number(status->expiry_s), is_bad);
 }
 
 char *claim_json_status(const struct claim_status *status)
@@ -213,28 +173,31 @@ char *claim_json_status(const struct claim_status *status)
 	json_t *root = json_object();
 	bool is_bad = !root;
 
-	put(root, "claim_id", hex_value("", status->claim_id, CLAIM_ID_SIZE),
-	    &is_bad);
-	put(root, "rev", number_value(status->rev), &is_bad);
-	put(root, "state", json_string(claim_state_str(status->state)),
-	    &is_bad);
+	jvalue_put(root, "claim_id",
+		   jvalue_hex("", status->claim_id, CLAIM_ID_SIZE), &is_bad);
+	jvalue_put(root, "rev", jvalue_number(status->rev), &is_bad);
+	jvalue_put(root, "state", json_string(claim_state_str(status->state)),
+		   &is_bad);
 	if (status->reason != CLAIM_NO_REASON)
-		put(root, "reason",
-		    json_string(claim_reason_str(status->reason)), &is_bad);
-	put(root, "confirmations", number_value(status->confirmations),
-	    &is_bad);
-	put(root, "needed", number_value(status->needed), &is_bad);
-	put(root, "settled", json_boolean(status->state == CLAIM_SETTLED),
-	    &is_bad);
+		jvalue_put(root, "reason",
+			   json_string(claim_reason_str(status->reason)),
+			   &is_bad);
+	jvalue_put(root, "confirmations", jvalue_number(status->confirmations),
+		   &is_bad);
+	jvalue_put(root, "needed", jvalue_number(status->needed), &is_bad);
+	jvalue_put(root, "settled",
+		   json_boolean(status->state == CLAIM_SETTLED), &is_bad);
 	if (status->has_block)
-		put(root, "block", block_value(status, &is_bad), &is_bad);
+		jvalue_put(root, "block", block_value(status, &is_bad),
+			   &is_bad);
 	if (status->is_credited)
 		put_credit(root, status, &is_bad);
-	put(root, "updated_at", number_value(status->updated_s), &is_bad);
+	jvalue_put(root, "updated_at", jvalue_number(status->updated_s),
+		   &is_bad);
 	if (status->retry_after_s)
-		put(root, "retry_after", number_value(status->retry_after_s),
-		    &is_bad);
-	return finish(root, is_bad);
+		jvalue_put(root, "retry_after",
+			   jvalue_number(status->retry_after_s), &is_bad);
+	return jvalue_finish(root, is_bad);
 }
 
 char *claim_json_error(enum intake code, const char *message)
@@ -242,9 +205,9 @@ char *claim_json_error(enum intake code, const char *message)
 	json_t *root = json_object();
 	bool is_bad = !root;
 
-	put(root, "error", json_string(intake_str(code)), &is_bad);
-	put(root, "message", json_string(message), &is_bad);
-	return finish(root, is_bad);
+	jvalue_put(root, "error", json_string(intake_str(code)), &is_bad);
+	jvalue_put(root, "message", json_string(message), &is_bad);
+	return jvalue_finish(root, is_bad);
 }
 
 /* ---- offers ---- */
@@ -267,21 +230,23 @@ static json_t *option_value(const struct offer_option *option, bool *is_bad)
 {
 	json_t *root = json_object();
 
-	put(root, "option_id", number_value(option->id), is_bad);
-	put(root, "kind", number_value(option->kind), is_bad);
-	put(root, "chain_id", number_value(option->chain_id), is_bad);
-	put(root, "token", hex_value("0x", option->token, ADDRESS_SIZE),
-	    is_bad);
-	put(root, "decimals", number_value(option->decimals), is_bad);
-	put(root, "symbol", json_string(option->symbol), is_bad);
-	put(root, "payee", hex_value("0x", option->payee, ADDRESS_SIZE),
-	    is_bad);
-	put(root, "price", amount_value(&option->terms.price), is_bad);
-	put(root, "unit", number_value(option->terms.unit_s), is_bad);
-	put(root, "min_units", number_value(option->terms.min_units), is_bad);
-	put(root, "max_units", number_value(option->terms.max_units), is_bad);
-	put(root, "activate", policy_value(option->activate), is_bad);
-	put(root, "settle", policy_value(option->settle), is_bad);
+	jvalue_put(root, "option_id", jvalue_number(option->id), is_bad);
+	jvalue_put(root, "kind", jvalue_number(option->kind), is_bad);
+	jvalue_put(root, "chain_id", jvalue_number(option->chain_id), is_bad);
+	jvalue_put(root, "token", jvalue_hex("0x", option->token, ADDRESS_SIZE),
+		   is_bad);
+	jvalue_put(root, "decimals", jvalue_number(option->decimals), is_bad);
+	jvalue_put(root, "symbol", json_string(option->symbol), is_bad);
+	jvalue_put(root, "payee", jvalue_hex("0x", option->payee, ADDRESS_SIZE),
+		   is_bad);
+	jvalue_put(root, "price", jvalue_amount(&option->terms.price), is_bad);
+	jvalue_put(root, "unit", jvalue_number(option->terms.unit_s), is_bad);
+	jvalue_put(root, "min_units", jvalue_number(option->terms.min_units),
+		   is_bad);
+	jvalue_put(root, "max_units", jvalue_number(option->terms.max_units),
+		   is_bad);
+	jvalue_put(root, "activate", policy_value(option->activate), is_bad);
+	jvalue_put(root, "settle", policy_value(option->settle), is_bad);
 	return root;
 }
 
@@ -290,21 +255,24 @@ static json_t *offer_value(const struct offer *offer, bool *is_bad)
 	json_t *root = json_object();
 	json_t *options = json_array();
 
-	put(root, "server", hex_value("", offer->server, SECP_PUBLIC_SIZE),
-	    is_bad);
-	put(root, "sequence", number_value(offer->sequence), is_bad);
-	put(root, "not_before", number_value(offer->not_before_s), is_bad);
-	put(root, "not_after", number_value(offer->not_after_s), is_bad);
-	put(root, "pay_window", number_value(offer->pay_window_s), is_bad);
-	put(root, "flags", number_value(offer->flags), is_bad);
-	put(root, "grace", number_value(offer->grace_s), is_bad);
+	jvalue_put(root, "server",
+		   jvalue_hex("", offer->server, SECP_PUBLIC_SIZE), is_bad);
+	jvalue_put(root, "sequence", jvalue_number(offer->sequence), is_bad);
+	jvalue_put(root, "not_before", jvalue_number(offer->not_before_s),
+		   is_bad);
+	jvalue_put(root, "not_after", jvalue_number(offer->not_after_s),
+		   is_bad);
+	jvalue_put(root, "pay_window", jvalue_number(offer->pay_window_s),
+		   is_bad);
+	jvalue_put(root, "flags", jvalue_number(offer->flags), is_bad);
+	jvalue_put(root, "grace", jvalue_number(offer->grace_s), is_bad);
 	for (unsigned i = 0; i < offer->options_count; i++) {
 		if (json_array_append_new(
 			    options,
 			    option_value(&offer->options[i], is_bad)) != 0)
 			*is_bad = true;
 	}
-	put(root, "options", options, is_bad);
+	jvalue_put(root, "options", options, is_bad);
 	return root;
 }
 
@@ -315,10 +283,11 @@ char *offer_json_encode(const uint8_t *signed_offer, size_t size,
 	json_t *root = json_object();
 	bool is_bad = !root;
 
-	put(root, "offer", hex_value("0x", signed_offer, size), &is_bad);
-	put(root, "offer_hash", hex_value("0x", hash, 32), &is_bad);
-	put(root, "decoded", offer_value(offer, &is_bad), &is_bad);
-	return finish(root, is_bad);
+	jvalue_put(root, "offer", jvalue_hex("0x", signed_offer, size),
+		   &is_bad);
+	jvalue_put(root, "offer_hash", jvalue_hex("0x", hash, 32), &is_bad);
+	jvalue_put(root, "decoded", offer_value(offer, &is_bad), &is_bad);
+	return jvalue_finish(root, is_bad);
 }
 
 /* ---- the client ---- */
@@ -328,23 +297,24 @@ char *claim_json_encode(const struct claim *claim)
 	json_t *root = json_object();
 	bool is_bad = !root;
 
-	put(root, "version", json_integer(1), &is_bad);
-	put(root, "scheme", number_value(claim->scheme), &is_bad);
-	put(root, "node", hex_value("", claim->node, SECP_PUBLIC_SIZE),
-	    &is_bad);
-	put(root, "chain_id", number_value(claim->chain_id), &is_bad);
-	put(root, "token", hex_value("0x", claim->token, ADDRESS_SIZE),
-	    &is_bad);
-	put(root, "payee", hex_value("0x", claim->payee, ADDRESS_SIZE),
-	    &is_bad);
-	put(root, "payer", hex_value("0x", claim->payer, ADDRESS_SIZE),
-	    &is_bad);
-	put(root, "tx", hex_value("0x", claim->tx, TX_SIZE), &is_bad);
-	put(root, "transfer", number_value(claim->index), &is_bad);
-	put(root, "offer", hex_value("0x", claim->offer_hash, 32), &is_bad);
-	put(root, "proof", hex_value("0x", claim->proof, claim->proof_size),
-	    &is_bad);
-	return finish(root, is_bad);
+	jvalue_put(root, "version", json_integer(1), &is_bad);
+	jvalue_put(root, "scheme", jvalue_number(claim->scheme), &is_bad);
+	jvalue_put(root, "node", jvalue_hex("", claim->node, SECP_PUBLIC_SIZE),
+		   &is_bad);
+	jvalue_put(root, "chain_id", jvalue_number(claim->chain_id), &is_bad);
+	jvalue_put(root, "token", jvalue_hex("0x", claim->token, ADDRESS_SIZE),
+		   &is_bad);
+	jvalue_put(root, "payee", jvalue_hex("0x", claim->payee, ADDRESS_SIZE),
+		   &is_bad);
+	jvalue_put(root, "payer", jvalue_hex("0x", claim->payer, ADDRESS_SIZE),
+		   &is_bad);
+	jvalue_put(root, "tx", jvalue_hex("0x", claim->tx, TX_SIZE), &is_bad);
+	jvalue_put(root, "transfer", jvalue_number(claim->index), &is_bad);
+	jvalue_put(root, "offer", jvalue_hex("0x", claim->offer_hash, 32),
+		   &is_bad);
+	jvalue_put(root, "proof",
+		   jvalue_hex("0x", claim->proof, claim->proof_size), &is_bad);
+	return jvalue_finish(root, is_bad);
 }
 
 static json_t *load_answer(const char *in, size_t len)
