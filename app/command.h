@@ -19,6 +19,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+int cmd_admin(int argc, char **argv);
 int cmd_canary(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
 int cmd_claim(int argc, char **argv);

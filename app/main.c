@@ -18,6 +18,7 @@ static const struct command commands[] = {
 	{"offer", "see what a server sells", cmd_offer},
 	{"claim", "claim a payment for a node", cmd_claim},
 	{"entitlement", "see until when a node is served", cmd_entitlement},
+	{"admin", "ask and change a running server", cmd_admin},
 	{"export", "write the envelopes of an archive to a file", cmd_export},
 	{"import", "put the envelopes of a file into an archive", cmd_import},
 	{"fsck", "check an archive", cmd_fsck},

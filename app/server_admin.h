@@ -1,0 +1,32 @@
+#ifndef APP_SERVER_ADMIN_H
+#define APP_SERVER_ADMIN_H
+/*
+ * The operator's way in: POST /v1/admin/<verb> on a unix socket that only the
+ * owner may open, and on the private listener with a token.
+ *
+ * Thread: init by main; the rest on the listeners' threads.
+ */
+#include <stdbool.h>
+
+#include "auth/payments.h"
+#include "net/http.h"
+
+#define SERVER_ADMIN_TOKEN_SIZE 64 /* hex digits */
+#define SERVER_ADMIN_ROUTES     1
+
+struct server_admin {
+	struct payments *payments; /* NULL: nothing is sold */
+	char token[SERVER_ADMIN_TOKEN_SIZE + 1];
+};
+
+/*
+ * Read the token from `path`, or make one there that only the owner may read.
+ * 0, or an error with a sentence in `why`.
+ */
+int server_admin_init(struct server_admin *admin, struct payments *payments,
+		      const char *path, char *why, size_t why_size);
+/* For the unix socket (no token) and for the private listener. */
+void server_admin_routes(struct server_admin *admin, bool needs_token,
+			 struct http_route out[static SERVER_ADMIN_ROUTES]);
+
+#endif
