@@ -182,6 +182,10 @@ int ledger_read_node(struct ledger *ledger,
 /* The newest offer whose not-before has passed; its signed bytes. */
 int ledger_read_offer(struct ledger *ledger, uint64_t now_s,
 		      uint8_t out[static OFFER_SIZE_MAX], size_t *len);
+/* The same with its content and hash, not checked again. */
+int ledger_read_offer_hash(struct ledger *ledger, uint64_t now_s,
+			   uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+			   struct offer *offer, uint8_t hash[static 32]);
 /* The newest sequence, 0 if there is none. */
 uint64_t ledger_read_sequence(struct ledger *ledger);
 /* The option that is in force at `now_s` for a credit in this token; false if
@@ -195,7 +199,8 @@ enum offered {
 	OFFERED_YES,
 	OFFERED_NO_CHAIN,
 	OFFERED_NO_TOKEN,
-	OFFERED_NO_PAYEE
+	OFFERED_NO_PAYEE,
+	OFFERED_TOO_OLD, /* longer ago than the claim window */
 };
 enum offered ledger_read_offered(struct ledger *ledger,
 				 const struct claim *claim, uint64_t now_s);

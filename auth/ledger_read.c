@@ -200,6 +200,22 @@ int ledger_read_offer(struct ledger *ledger, uint64_t now_s,
 	return 0;
 }
 
+int ledger_read_offer_hash(struct ledger *ledger, uint64_t now_s,
+			   uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+			   struct offer *offer, uint8_t hash[static 32])
+{
+	const struct kept_offer *kept =
+		offers_in_force(atomic_load(&ledger->offers), now_s);
+
+	if (!kept)
+		return ERR_NOTFOUND;
+	memcpy(out, kept->bytes, kept->size);
+	*len = kept->size;
+	*offer = kept->offer;
+	memcpy(hash, kept->hash, 32);
+	return 0;
+}
+
 uint64_t ledger_read_sequence(struct ledger *ledger)
 {
 	const struct kept_offers *offers = atomic_load(&ledger->offers);
@@ -247,20 +263,23 @@ enum offered ledger_read_offered(struct ledger *ledger,
 	static const int rank[] = {[OFFERED_NO_CHAIN] = 0,
 				   [OFFERED_NO_TOKEN] = 1,
 				   [OFFERED_NO_PAYEE] = 2,
-				   [OFFERED_YES] = 3};
+				   [OFFERED_TOO_OLD] = 3,
+				   [OFFERED_YES] = 4};
 	const struct kept_offers *offers = atomic_load(&ledger->offers);
 	enum offered best = OFFERED_NO_CHAIN;
 
 	for (size_t i = offers ? offers->count : 0;
 	     i-- > 0 && best != OFFERED_YES;) {
 		const struct offer *offer = &offers->list[i]->offer;
-		enum offered near;
+		enum offered near = nearness(offer, claim);
 
 		if (offer->not_after_s + offer->pay_window_s +
 			    ledger->config.claim_window_s <
-		    now_s)
-			continue;
-		near = nearness(offer, claim);
+		    now_s) {
+			if (near != OFFERED_YES)
+				continue;
+			near = OFFERED_TOO_OLD;
+		}
 		if (rank[near] > rank[best])
 			best = near;
 	}

@@ -1,0 +1,176 @@
+/* Offers: when a new one is made, and the one that is shown (payments.md §4,
+ * §19). */
+#include <string.h>
+
+#include "auth/payments_private.h"
+#include "auth/scheduler.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+
+/* How long options whose chain does not answer hold a new offer back. */
+#define PATIENCE_MS 60000
+
+static bool is_free_now(struct payments *payments, uint64_t now_s)
+{
+	struct access_rules rules = gate_rules(payments_gate(payments));
+
+	return rules.mode == ACCESS_FREE || now_s < rules.free_until_s;
+}
+
+static bool was_offered(const struct offer *last,
+			const struct offer_option *option)
+{
+	const struct offer_option *found =
+		last ? offer_find(last, option->chain_id, option->token,
+				  option->payee)
+		     : NULL;
+
+	return found && found->id == option->id;
+}
+
+/*
+ * The options that may be offered now. ERR_AGAIN: some chain has not been
+ * heard yet, and it is too early to do without it.
+ */
+static int choose_options(struct payments *payments, const struct offer *last,
+			  struct offer *offer)
+{
+	bool is_early = clock_mono_ms() - payments->started_ms < PATIENCE_MS;
+	char why[256] = "";
+
+	for (unsigned i = 0; i < payments->config.options_count; i++) {
+		const struct offer_option *option =
+			&payments->config.options[i];
+		int err = 0;
+
+		if (payments->scheduler)
+			err = scheduler_option(payments->scheduler, i, why,
+					       sizeof(why));
+		if (err == ERR_AGAIN && is_early)
+			return ERR_AGAIN;
+		/* What was checked before stays while its chain is away. */
+		if (err == ERR_AGAIN && was_offered(last, option))
+			err = 0;
+		if (err)
+			LOG_UNUSUAL("an option is not offered",
+				    log_u64("option", option->id),
+				    log_text("why", why));
+		else
+			offer->options[offer->options_count++] = *option;
+	}
+	return 0;
+}
+
+/* Everything but sequence and times. */
+static bool has_same_terms(const struct offer *a, const struct offer *b)
+{
+	if (a->flags != b->flags || a->grace_s != b->grace_s ||
+	    a->pay_window_s != b->pay_window_s ||
+	    a->not_after_s - a->not_before_s !=
+		    b->not_after_s - b->not_before_s ||
+	    memcmp(a->server, b->server, SECP_PUBLIC_SIZE) != 0 ||
+	    a->options_count != b->options_count)
+		return false;
+	for (unsigned i = 0; i < a->options_count; i++) {
+		const struct offer_option *x = &a->options[i];
+		const struct offer_option *y = &b->options[i];
+
+		if (x->id != y->id || x->kind != y->kind ||
+		    x->chain_id != y->chain_id || x->decimals != y->decimals ||
+		    strcmp(x->symbol, y->symbol) != 0 ||
+		    memcmp(x->token, y->token, ADDRESS_SIZE) != 0 ||
+		    memcmp(x->payee, y->payee, ADDRESS_SIZE) != 0 ||
+		    u256_compare(&x->terms.price, &y->terms.price) != 0 ||
+		    x->terms.unit_s != y->terms.unit_s ||
+		    x->terms.min_units != y->terms.min_units ||
+		    x->terms.max_units != y->terms.max_units ||
+		    x->activate.mode != y->activate.mode ||
+		    x->activate.confirmations != y->activate.confirmations ||
+		    x->settle.mode != y->settle.mode ||
+		    x->settle.confirmations != y->settle.confirmations)
+			return false;
+	}
+	return true;
+}
+
+/* The last offer made, if any. */
+static bool read_last(struct payments *payments, struct offer *last)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	return ledger_read_offer_hash(payments->ledger, UINT64_MAX, bytes, &len,
+				      last, hash) == 0;
+}
+
+/* Stored before it is shown (§4.4): the ledger alone says what is in force. */
+static int publish(struct payments *payments, struct offer *offer)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
+	int err;
+
+	offer->sequence = ledger_read_sequence(payments->ledger) + 1;
+	err = offer_sign(offer, payments->config.key, bytes, &task.offer_size,
+			 hash);
+	if (!err)
+		err = ledger_run(payments->ledger, &task);
+	if (err)
+		LOG_BROKEN("no offer could be made", log_err(err));
+	else
+		LOG_INFO("offer made", log_u64("sequence", offer->sequence),
+			 log_hex("hash", hash, 8),
+			 log_u64("options", offer->options_count));
+	return err;
+}
+
+int offers_refresh(struct payments *payments)
+{
+	const struct payments_config *config = &payments->config;
+	uint64_t now_s = clock_wall_s();
+	struct offer last = {0}, offer = {0};
+	bool has_last = read_last(payments, &last);
+	int err;
+
+	/* One that is to come is the operator's and is not overtaken. */
+	if (has_last && last.not_before_s > now_s)
+		return 0;
+	err = choose_options(payments, has_last ? &last : NULL, &offer);
+	if (err)
+		return err;
+	memcpy(offer.server, config->key->public, SECP_PUBLIC_SIZE);
+	offer.not_before_s = now_s;
+	offer.not_after_s = now_s + config->offer_valid_s;
+	offer.pay_window_s = config->offer_pay_window_s;
+	offer.grace_s = gate_rules(payments_gate(payments)).grace_s;
+	if (is_free_now(payments, now_s))
+		offer.flags |= OFFER_FREE_NOW;
+	if (config->contract_proofs)
+		offer.flags |= OFFER_CONTRACT_PROOFS;
+	if (offer.options_count == 0 && !(offer.flags & OFFER_FREE_NOW))
+		return ERR_NOTFOUND;
+	if (has_last && has_same_terms(&last, &offer) &&
+	    now_s < last.not_before_s + config->offer_valid_s / 2)
+		return 0;
+	return publish(payments, &offer);
+}
+
+int payments_offer(struct payments *payments,
+		   uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+		   uint8_t hash[static 32])
+{
+	uint64_t now_s = clock_wall_s();
+	struct offer offer;
+	int err = ledger_read_offer_hash(payments->ledger, now_s, out, len,
+					 &offer, hash);
+
+	if (err)
+		return err;
+	/* Another node key was used here before, or it has run out. */
+	if (offer.not_after_s < now_s ||
+	    memcmp(offer.server, payments->config.key->public,
+		   SECP_PUBLIC_SIZE) != 0)
+		return ERR_NOTFOUND;
+	return 0;
+}

@@ -1,0 +1,526 @@
+#include "auth/payments.h"
+
+#include <criterion/criterion.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "auth/scheduler.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "tests/support/tempdir.h"
+
+/* ---- a scheduler that does as it is told ---- */
+
+static struct scheduler {
+	int dummy;
+} the_scheduler;
+static atomic_int option_answer;
+static atomic_uint pokes;
+
+int scheduler_start(const struct scheduler_config *config,
+		    struct scheduler **out, char *why, size_t why_size)
+{
+	(void)config;
+	(void)why;
+	(void)why_size;
+	*out = &the_scheduler;
+	return 0;
+}
+
+void scheduler_stop(struct scheduler *scheduler)
+{
+	(void)scheduler;
+}
+
+void scheduler_poke(struct scheduler *scheduler,
+		    const uint8_t key[static CLAIM_KEY_SIZE])
+{
+	(void)scheduler;
+	(void)key;
+	atomic_fetch_add(&pokes, 1);
+}
+
+uint64_t scheduler_head_s(const struct scheduler *scheduler)
+{
+	(void)scheduler;
+	return 0;
+}
+
+int scheduler_chain(const struct scheduler *scheduler, unsigned i,
+		    struct chain_view *out)
+{
+	(void)scheduler;
+	if (i > 0)
+		return ERR_NOTFOUND;
+	*out = (struct chain_view){.name = "test", .id = 1, .head = 203};
+	return 0;
+}
+
+int scheduler_option(const struct scheduler *scheduler, unsigned i, char *why,
+		     size_t why_size)
+{
+	(void)scheduler;
+	(void)i;
+	(void)snprintf(why, why_size, "told so");
+	return atomic_load(&option_answer);
+}
+
+int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id)
+{
+	(void)scheduler;
+	(void)chain_id;
+	return 0;
+}
+
+/* ---- the facade over it ---- */
+
+static struct {
+	char dir[TEMPDIR_MAX];
+	struct secp_key server, node, payer;
+	uint8_t payer_address[ADDRESS_SIZE];
+	struct payments_config config;
+	struct payments *payments;
+} t;
+
+static const struct source source = {
+	.kind = SOURCE_ADDRESS, .bytes = {127, 0, 0, 1}, .len = 4};
+
+static void key_of(uint8_t number, struct secp_key *key)
+{
+	uint8_t private[SECP_PRIVATE_SIZE] = {[31] = number};
+
+	cr_assert_eq(secp_key_from_private(private, key), 0);
+}
+
+static struct offer_option option_at(uint64_t price)
+{
+	struct offer_option option = {
+		.id = 1,
+		.kind = PLAN_PERIOD,
+		.chain_id = 1,
+		.decimals = 18,
+		.symbol = "SNT",
+		.terms = {.price = u256_from_u64(price),
+			  .unit_s = 2592000,
+			  .min_units = 1,
+			  .max_units = 24},
+		.activate = {POLICY_CONFIRMATIONS, 6},
+		.settle = {POLICY_CONFIRMATIONS, 12},
+	};
+
+	memset(option.token, 1, ADDRESS_SIZE);
+	memset(option.payee, 0x90, ADDRESS_SIZE);
+	return option;
+}
+
+static void start(void)
+{
+	char why[256];
+
+	cr_assert_eq(payments_open(&t.config, &t.payments, why, sizeof(why)), 0,
+		     "%s", why);
+}
+
+static void begin(void)
+{
+	tempdir_make(t.dir);
+	key_of(7, &t.server);
+	key_of(8, &t.node);
+	key_of(9, &t.payer);
+	address_from_public(t.payer.public, t.payer_address);
+	payments_config_default(&t.config);
+	t.config.dir = t.dir;
+	t.config.key = &t.server;
+	t.config.rules.mode = ACCESS_PAID;
+	t.config.options[0] = option_at(100);
+	t.config.options_count = 1;
+	t.config.chains[0] = (struct chain_config){
+		.name = "test",
+		.id = 1,
+		.block_time_s = 12,
+		.quorum = 1,
+		.endpoints = {{.url = "http://127.0.0.1:1"}},
+		.endpoints_count = 1,
+	};
+	t.config.chains_count = 1;
+	start();
+}
+
+static void end(void)
+{
+	payments_close(t.payments);
+	cr_assert_eq(ledger_fsck(t.dir, stderr), 0);
+	tempdir_remove(t.dir);
+}
+
+TestSuite(payments, .init = begin, .fini = end);
+
+static uint64_t offer_now(struct offer *offer)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32], again[32];
+	size_t len;
+
+	if (payments_offer(t.payments, bytes, &len, hash))
+		return 0;
+	cr_assert_eq(offer_open(bytes, len, offer, again), 0);
+	cr_assert_arr_eq(hash, again, 32);
+	return offer->sequence;
+}
+
+static uint64_t wait_offer(uint64_t sequence, struct offer *offer)
+{
+	uint64_t got = 0;
+
+	for (int i = 0; i < 400 && got < sequence; i++) {
+		got = offer_now(offer);
+		if (got < sequence)
+			(void)usleep(10000);
+	}
+	return got;
+}
+
+struct signed_claim {
+	struct claim claim;
+	uint8_t proof[SECP_SIGNATURE_SIZE];
+};
+
+static void sign(struct signed_claim *c, uint8_t tx)
+{
+	uint8_t digest[32];
+
+	memset(c, 0, sizeof(*c));
+	c->claim.scheme = CLAIM_SIGNATURE;
+	c->claim.chain_id = 1;
+	memcpy(c->claim.node, t.node.public, SECP_PUBLIC_SIZE);
+	memset(c->claim.token, 1, ADDRESS_SIZE);
+	memset(c->claim.payee, 0x90, ADDRESS_SIZE);
+	memcpy(c->claim.payer, t.payer_address, ADDRESS_SIZE);
+	memset(c->claim.tx, tx, TX_SIZE);
+	claim_digest(&c->claim, t.server.public, digest);
+	secp_sign(&t.payer, digest, c->proof);
+	c->claim.proof = c->proof;
+	c->claim.proof_size = sizeof(c->proof);
+}
+
+struct answered {
+	struct intake_answer answer;
+	sem_t sem;
+};
+
+static void note(void *ctx, const struct intake_answer *answer)
+{
+	struct answered *answered = ctx;
+
+	answered->answer = *answer;
+	(void)sem_post(&answered->sem);
+}
+
+static struct intake_answer submit(const struct claim *claim)
+{
+	struct answered answered;
+
+	(void)sem_init(&answered.sem, 0, 0);
+	payments_submit(t.payments, claim, &source, note, &answered);
+	(void)sem_wait(&answered.sem);
+	return answered.answer;
+}
+
+static void expect_code(const struct claim *claim, enum intake want)
+{
+	cr_assert_str_eq(intake_str(submit(claim).code), intake_str(want));
+}
+
+static int find_mined(const struct signed_claim *c, uint64_t head)
+{
+	struct finding f = {
+		.kind = FINDING_MINED,
+		.at = {.head = head},
+		.block = 201,
+		.block_time_s = clock_wall_s(),
+		.value = u256_from_u64(350),
+	};
+	struct ledger_task task = {
+		.op = LEDGER_FINDING, .findings = &f, .findings_count = 1};
+	struct claim_view view;
+
+	claim_key(&c->claim, f.claim_key);
+	if (ledger_read_claim(payments_ledger(t.payments), f.claim_key, &view))
+		return ERR_NOTFOUND;
+	f.rev = view.record.rev;
+	return ledger_run(payments_ledger(t.payments), &task);
+}
+
+Test(payments, an_offer_is_made_at_start_and_kept)
+{
+	struct offer offer;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	cr_assert_eq(offer.options_count, 1);
+	cr_assert_eq(offer.flags, 0);
+	payments_close(t.payments);
+	start();
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	(void)usleep(700000);
+	cr_assert_eq(offer_now(&offer), 1);
+}
+
+Test(payments, a_changed_price_makes_the_next_offer)
+{
+	struct offer offer;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	payments_close(t.payments);
+	t.config.options[0] = option_at(200);
+	start();
+	cr_assert_eq(wait_offer(2, &offer), 2);
+}
+
+Test(payments, a_new_offer_comes_at_half_life)
+{
+	struct offer first, offer;
+
+	payments_close(t.payments);
+	t.config.offer_valid_s = 2;
+	start();
+	cr_assert_geq(wait_offer(1, &first), 1);
+	cr_assert_geq(wait_offer(first.sequence + 1, &offer),
+		      first.sequence + 1);
+	cr_assert_leq(offer.not_before_s, first.not_after_s);
+}
+
+Test(payments, free_service_says_so)
+{
+	struct offer offer;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	payments_set_mode(t.payments, ACCESS_FREE);
+	cr_assert_eq(wait_offer(2, &offer), 2);
+	cr_assert_eq(offer.flags, OFFER_FREE_NOW);
+}
+
+Test(payments, an_option_that_fails_its_checks_is_not_offered)
+{
+	struct offer offer;
+
+	payments_close(t.payments);
+	tempdir_remove(t.dir);
+	atomic_store(&option_answer, ERR_AGAIN);
+	start();
+	(void)usleep(700000);
+	cr_assert_eq(offer_now(&offer), 0);
+	atomic_store(&option_answer, ERR_DENIED);
+	(void)usleep(700000);
+	cr_assert_eq(offer_now(&offer), 0);
+	atomic_store(&option_answer, 0);
+	cr_assert_eq(wait_offer(1, &offer), 1);
+}
+
+Test(payments, each_refusal_has_its_code_and_the_honest_claim_goes_on)
+{
+	struct signed_claim good, bad;
+	struct intake_answer first, again;
+	struct offer offer;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	sign(&good, 1);
+	bad = good;
+	bad.claim.proof_size = 0;
+	expect_code(&bad.claim, INTAKE_BAD_FORMAT);
+	bad = good;
+	bad.claim.node[0] ^= 1;
+	expect_code(&bad.claim, INTAKE_BAD_FORMAT);
+	bad = good;
+	bad.claim.chain_id = 2;
+	expect_code(&bad.claim, INTAKE_UNSUPPORTED_CHAIN);
+	bad = good;
+	bad.claim.token[0] = 9;
+	expect_code(&bad.claim, INTAKE_UNSUPPORTED_TOKEN);
+	bad = good;
+	bad.claim.payee[0] = 9;
+	expect_code(&bad.claim, INTAKE_UNSUPPORTED_PAYEE);
+	bad = good;
+	bad.claim.scheme = CLAIM_CONTRACT;
+	expect_code(&bad.claim, INTAKE_UNSUPPORTED_SCHEME);
+	bad.claim.scheme = CLAIM_CALLDATA;
+	expect_code(&bad.claim, INTAKE_UNSUPPORTED_SCHEME);
+	/* Another's signature, and ours under another node. */
+	sign(&bad, 1);
+	bad.proof[5] ^= 1;
+	bad.claim.proof = bad.proof;
+	expect_code(&bad.claim, INTAKE_BAD_PROOF);
+	sign(&bad, 1);
+	bad.claim.proof = bad.proof;
+	memcpy(bad.claim.node, t.payer.public, SECP_PUBLIC_SIZE);
+	expect_code(&bad.claim, INTAKE_BAD_PROOF);
+
+	good.claim.proof = good.proof;
+	first = submit(&good.claim);
+	cr_assert_eq(first.code, INTAKE_OK);
+	cr_assert(first.is_new);
+	cr_assert_eq(first.retry_after_s, 4);
+	again = submit(&good.claim);
+	cr_assert_eq(again.code, INTAKE_OK);
+	cr_assert(!again.is_new);
+	cr_assert_arr_eq(first.claim_id, again.claim_id, CLAIM_ID_SIZE);
+}
+
+Test(payments, a_source_may_submit_so_often)
+{
+	struct signed_claim c;
+	struct intake_answer answer = {.code = INTAKE_OK};
+	struct offer offer;
+	unsigned taken = 0;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	sign(&c, 1);
+	c.proof[1] ^= 1;
+	while (taken < 100) {
+		answer = submit(&c.claim);
+		if (answer.code == INTAKE_RATE_LIMITED)
+			break;
+		cr_assert_eq(answer.code, INTAKE_BAD_PROOF);
+		taken++;
+	}
+	cr_assert_eq(taken, 20);
+	cr_assert_geq(answer.retry_after_s, 1);
+	cr_assert_leq(answer.retry_after_s, 6);
+}
+
+Test(payments, status_tells_the_way_to_active)
+{
+	struct claim_status status;
+	struct intake_answer answer;
+	struct entitlement ent;
+	uint64_t grace_end_s;
+	struct signed_claim c;
+	struct offer offer;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	sign(&c, 1);
+	answer = submit(&c.claim);
+	cr_assert_eq(find_mined(&c, 203), 0);
+	cr_assert_eq(payments_status(t.payments, answer.claim_id, &source,
+				     &status),
+		     INTAKE_OK);
+	cr_assert_eq(status.state, CLAIM_CONFIRMING);
+	cr_assert_eq(status.confirmations, 3);
+	cr_assert_eq(status.needed, 6);
+	cr_assert(!status.is_credited);
+	cr_assert_eq(find_mined(&c, 206), 0);
+	cr_assert_eq(payments_status(t.payments, answer.claim_id, NULL,
+				     &status),
+		     INTAKE_OK);
+	cr_assert_eq(status.state, CLAIM_ACTIVE);
+	cr_assert_eq(status.units, 3);
+	cr_assert_eq(status.outcome, PLAN_OVERPAID);
+	cr_assert_eq(payments_entitlement(t.payments, t.node.public, &ent,
+					  &grace_end_s),
+		     0);
+	cr_assert_eq(ent.expiry_s, status.expiry_s);
+	cr_assert_eq(grace_end_s, ent.expiry_s + 86400);
+	answer.claim_id[0] ^= 1;
+	cr_assert_eq(payments_status(t.payments, answer.claim_id, NULL,
+				     &status),
+		     INTAKE_UNKNOWN_CLAIM);
+	cr_assert_geq(atomic_load(&pokes), 1);
+}
+
+static void woken(void *ctx)
+{
+	(void)sem_post(ctx);
+}
+
+static bool is_woken_within(sem_t *sem, unsigned ms)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000l;
+	if (until.tv_nsec >= 1000000000l) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000l;
+	}
+	return sem_timedwait(sem, &until) == 0;
+}
+
+static atomic_uint notified;
+
+static void count_notified(void *ctx, const struct claim_status *status)
+{
+	(void)ctx;
+	cr_assert_arr_eq(status->node, t.node.public, SECP_PUBLIC_SIZE);
+	atomic_fetch_add(&notified, 1);
+}
+
+Test(payments, who_waits_is_woken_by_change_or_time)
+{
+	struct intake_answer answer;
+	struct signed_claim c;
+	struct offer offer;
+	sem_t sem;
+
+	(void)sem_init(&sem, 0, 0);
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	payments_set_notify(t.payments, count_notified, NULL);
+	sign(&c, 1);
+	answer = submit(&c.claim);
+	cr_assert_eq(payments_wait(t.payments, answer.claim_id, answer.rev, 30,
+				   woken, &sem),
+		     0);
+	cr_assert(!is_woken_within(&sem, 200));
+	cr_assert_eq(find_mined(&c, 203), 0);
+	cr_assert(is_woken_within(&sem, 2000));
+	/* A rev that is past already, and a time that is over. */
+	cr_assert_eq(payments_wait(t.payments, answer.claim_id, answer.rev, 30,
+				   woken, &sem),
+		     0);
+	cr_assert(is_woken_within(&sem, 2000));
+	cr_assert_eq(payments_wait(t.payments, answer.claim_id, answer.rev + 1,
+				   0, woken, &sem),
+		     0);
+	cr_assert(is_woken_within(&sem, 2000));
+	for (int i = 0; i < 200 && atomic_load(&notified) < 2; i++)
+		(void)usleep(10000);
+	cr_assert_geq(atomic_load(&notified), 2);
+	payments_set_notify(t.payments, NULL, NULL);
+	/* One that still waits when all ends. */
+	cr_assert_eq(payments_wait(t.payments, answer.claim_id, answer.rev + 1,
+				   30, woken, &sem),
+		     0);
+	payments_close(t.payments);
+	cr_assert(is_woken_within(&sem, 0));
+	start();
+}
+
+Test(payments, settings_that_cannot_work_are_refused)
+{
+	struct payments_config config = t.config;
+	struct payments *other = NULL;
+	char why[256];
+
+	config.options[0].settle.confirmations = 1;
+	cr_assert_eq(payments_open(&config, &other, why, sizeof(why)),
+		     ERR_RANGE);
+	cr_assert_not_null(strstr(why, "settle"));
+	config = t.config;
+	memset(config.options[0].payee, 0, ADDRESS_SIZE);
+	cr_assert_eq(payments_open(&config, &other, why, sizeof(why)),
+		     ERR_RANGE);
+	config = t.config;
+	config.chains[0].endpoints_count = 3;
+	config.chains[0].quorum = 1;
+	cr_assert_eq(payments_open(&config, &other, why, sizeof(why)),
+		     ERR_RANGE);
+	cr_assert_not_null(strstr(why, "quorum"));
+	config = t.config;
+	config.options[0].chain_id = 5;
+	cr_assert_eq(payments_open(&config, &other, why, sizeof(why)),
+		     ERR_RANGE);
+	/* Two in one directory. */
+	cr_assert_eq(payments_open(&t.config, &other, why, sizeof(why)),
+		     ERR_EXISTS);
+	cr_assert_null(other);
+}
