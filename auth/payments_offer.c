@@ -52,11 +52,12 @@ static int choose_options(struct payments *payments, const struct offer *last,
 		/* What was checked before stays while its chain is away. */
 		if (err == ERR_AGAIN && was_offered(last, option))
 			err = 0;
-		if (err)
+		if (err && payments->refused[i] != err)
 			LOG_UNUSUAL("an option is not offered",
 				    log_u64("option", option->id),
 				    log_text("why", why));
-		else
+		payments->refused[i] = err;
+		if (!err)
 			offer->options[offer->options_count++] = *option;
 	}
 	return 0;

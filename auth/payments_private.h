@@ -61,6 +61,7 @@ struct payments {
 	struct waiter *waiters;
 	uint64_t started_ms;
 	uint64_t converted_ms;
+	int refused[OFFER_OPTIONS_MAX]; /* why an option is not offered */
 };
 
 /* The keeper's loop, for pthread_create(). */
