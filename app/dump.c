@@ -276,7 +276,7 @@ static int read_line(struct dump_reader *r, size_t *len)
 static int read_json(struct dump_reader *r, size_t *size)
 {
 	struct dump_line line;
-	size_t len;
+	size_t len = 0;
 	int err = read_line(r, &len);
 
 	if (err)

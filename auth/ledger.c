@@ -294,8 +294,9 @@ static struct ledger_task *inbox_pop(struct inbox *inbox)
 	if (!inbox->first)
 		inbox->last = NULL;
 	inbox->waiting--;
-	return (struct ledger_task *)((char *)letter -
-				      offsetof(struct ledger_task, letter));
+	return (struct ledger_task *)(void *)((char *)letter -
+					      offsetof(struct ledger_task,
+						       letter));
 }
 
 static void add_results(struct inbox *inbox, struct ledger_task *task)

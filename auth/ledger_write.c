@@ -953,7 +953,8 @@ static int grant(struct group *group, const struct ledger_task *task)
 static int adjust(struct group *group, const struct ledger_task *task,
 		  enum adjust_kind kind)
 {
-	struct entry entry = {.type = ENTRY_ADJUST, .option_id = kind};
+	struct entry entry = {.type = ENTRY_ADJUST,
+			      .option_id = (uint16_t)kind};
 	struct entitlement ent;
 	bool is_suspended;
 	int err = load_node(group, task->node, &ent);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
@@ -556,8 +557,14 @@ static int start_all(struct node *node)
 		if (err)
 			return err;
 	}
-	if (config->listen_len)
+	if (config->listen_len) {
 		node->port = port_of(&config->listen);
+		err = ring_listen_probe(
+			(const struct sockaddr *)&config->listen,
+			config->listen_len);
+		if (err)
+			return err;
+	}
 	for (unsigned i = 0; i < config->rings; i++) {
 		err = start_ring(node, i);
 		if (err)
@@ -566,10 +573,39 @@ static int start_all(struct node *node)
 	return 0;
 }
 
+/* One sentence for a person. */
+static void say_why(const struct node_config *config, int err, char *why,
+		    size_t why_size)
+{
+	char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
+
+	(void)getnameinfo((const struct sockaddr *)&config->listen,
+			  config->listen_len, host, sizeof(host), port,
+			  sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	if (err == ERR_UNSUPPORTED && config->engine == RING_URING)
+		(void)snprintf(
+			why, why_size,
+			"this system does not allow io_uring; let net.io "
+			"be auto or epoll");
+	else if (err == ERR_EXISTS)
+		(void)snprintf(
+			why, why_size,
+			"port %s of %s is in use by another program; end "
+			"it or choose another (net.listen)",
+			port, host);
+	else if (config->listen_len && (err == ERR_DENIED || err == ERR_IO))
+		(void)snprintf(why, why_size,
+			       "cannot listen on port %s of %s: %s", port, host,
+			       err_str(err));
+	else
+		(void)snprintf(why, why_size, "the node cannot start: %s",
+			       err_str(err));
+}
+
 int node_start(const struct node_config *config, struct node **out, char *why,
 	       size_t why_size)
 {
-	const char *text = "the node could not be started";
+	const char *text;
 	struct node *node;
 	int err = check_config(config, &text);
 
@@ -580,8 +616,7 @@ int node_start(const struct node_config *config, struct node **out, char *why,
 	node = calloc(1,
 		      sizeof(*node) + config->rings * sizeof(node->rings[0]));
 	if (!node) {
-		(void)snprintf(why, why_size, "%s: %s", text,
-			       err_str(ERR_NOMEM));
+		say_why(config, ERR_NOMEM, why, why_size);
 		return ERR_NOMEM;
 	}
 	node->config = *config;
@@ -590,7 +625,7 @@ int node_start(const struct node_config *config, struct node **out, char *why,
 	register_metrics(&node->metrics);
 	err = start_all(node);
 	if (err) {
-		(void)snprintf(why, why_size, "%s: %s", text, err_str(err));
+		say_why(config, err, why, why_size);
 		atomic_store(&node->is_stopping, true);
 		release(node);
 		return err;

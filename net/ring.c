@@ -624,12 +624,15 @@ static int open_fd(const struct ring *ring, int family)
 	return fd;
 }
 
-static int bind_and_listen(int fd, const struct sockaddr *addr, socklen_t len)
+static int bind_and_listen(int fd, const struct sockaddr *addr, socklen_t len,
+			   bool is_shared)
 {
 	int on = 1;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+		return ERR_IO;
+	if (is_shared &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
 		return ERR_IO;
 	if (addr->sa_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
@@ -673,7 +676,7 @@ int ring_listen(struct ring *ring, const struct sockaddr *addr, socklen_t len,
 	fd = open_fd(ring, addr->sa_family);
 	if (fd < 0)
 		return ERR_IO;
-	err = bind_and_listen(fd, addr, len);
+	err = bind_and_listen(fd, addr, len, true);
 	if (!err && port)
 		err = bound_port(fd, port);
 	if (err)
@@ -687,6 +690,20 @@ int ring_listen(struct ring *ring, const struct sockaddr *addr, socklen_t len,
 	sock_move(sock, SOCK_LISTENING);
 	return 0;
 out:
+	close(fd);
+	return err;
+}
+
+int ring_listen_probe(const struct sockaddr *addr, socklen_t len)
+{
+	int fd, err;
+
+	if (!is_inet(addr, len))
+		return ERR_UNSUPPORTED;
+	fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd < 0)
+		return ERR_IO;
+	err = bind_and_listen(fd, addr, len, false);
 	close(fd);
 	return err;
 }

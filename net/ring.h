@@ -96,6 +96,12 @@ typedef void (*ring_accepted_fn)(void *ctx, struct ring_sock *sock,
 int ring_listen(struct ring *ring, const struct sockaddr *addr, socklen_t len,
 		ring_accepted_fn accepted, void *ctx, uint16_t *port);
 void ring_listen_stop(struct ring *ring); /* accept no more */
+/*
+ * May a process listen there that nobody shares with? Since rings share a
+ * port, a second process of the same user would too, unnoticed: ask before the
+ * first ring listens. Any thread. 0 (always, with port 0) or as ring_listen().
+ */
+int ring_listen_probe(const struct sockaddr *addr, socklen_t len);
 
 void ring_sock_set_owner(struct ring_sock *sock, const struct ring_sock_ops *ops,
 			 void *owner);

@@ -887,6 +887,27 @@ static void scene_full(enum ring_engine engine)
 	bed_stop(&bed);
 }
 
+/* Rings share a port with each other, not with a stranger. */
+static void scene_probe(enum ring_engine engine)
+{
+	struct ring_config config = {.engine = engine, .socks_max = 8};
+	struct sockaddr_in any = {.sin_family = AF_INET};
+	struct bed bed = {0};
+
+	scene = "probe";
+	any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(ring_listen_probe((struct sockaddr *)&any, sizeof(any)) == 0);
+	bed_start(&bed, &config, AF_INET);
+	CHECK(ring_listen_probe((struct sockaddr *)&bed.addr, bed.addr_len) ==
+	      ERR_EXISTS);
+	/* What is left of a connection is in nobody's way. */
+	close(dial_mode(&bed, MODE_CLOSE));
+	WAIT_FOR(atomic_load(&bed.closed) == 1);
+	bed_stop(&bed);
+	CHECK(ring_listen_probe((struct sockaddr *)&bed.addr, bed.addr_len) ==
+	      0);
+}
+
 /* Without descriptors one who waits is refused, not left hanging. */
 static void scene_no_fds(enum ring_engine engine)
 {
@@ -1002,6 +1023,7 @@ static void all_scenes(enum ring_engine engine)
 	scene_churn(engine);
 	scene_full(engine);
 	scene_no_fds(engine);
+	scene_probe(engine);
 	scene = "end";
 	WAIT_FOR(fds_open() == fds);
 }

@@ -519,7 +519,7 @@ Test(chain, writes_requests_as_nodes_expect_them)
 	(void)snprintf(want, sizeof(want),
 		       "\"data\":\"0x1626ba7e%064x%064x%064x%s77%062x\"},"
 		       "{\"blockHash\":\"0x0",
-		       0, 0x40, 33, H("77") + 2, 0);
+		       0, 0x40, 33, &H("77")[2], 0);
 	cr_assert_not_null(strstr(text, want), "%s", text);
 	free(text);
 }
