@@ -2,6 +2,7 @@
  * `restante serve`. Read from here: settings, then server_start() in
  * app/server.c, then waiting for a signal.
  */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,17 @@ static void raise_descriptors(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/*
+ * Packets, pages and what a commit writes come and go all the time: memory
+ * that was given back would be asked for again, and cleared by the kernel page
+ * by page. The pool of envelopes bounds what is kept.
+ */
+static void keep_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }
 
 /* Blocked here, before any thread starts, and taken by main alone. */
@@ -83,6 +95,7 @@ static int serve(const struct server_config *config)
 	sigset_t stop;
 	int signal;
 
+	keep_memory();
 	block_signals(&stop);
 	raise_descriptors();
 	if (server_start(config, &server, why))
