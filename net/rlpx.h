@@ -27,6 +27,9 @@ struct rlpx_stream {
 	struct keccak mac;
 	struct aes_ctr *cipher;
 	struct aes_block *mac_key;
+	/* D(S) as the last update left it: the next header begins with it. */
+	uint8_t digest[16];
+	bool has_digest;
 };
 struct rlpx_streams {
 	struct rlpx_stream egress;

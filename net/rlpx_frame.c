@@ -56,6 +56,23 @@ static void peek(struct batch *b)
 	keccak_peek_many(b->peeks, b->count);
 }
 
+/* The same, where the last update() has not left it behind. */
+static void recall(struct batch *b)
+{
+	size_t missing = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		const struct rlpx_stream *stream = b->stream[i];
+
+		if (stream->has_digest)
+			memcpy(b->digest[i], stream->digest, BLOCK);
+		else
+			b->peeks[missing++] = (struct keccak_peek_job){
+				.state = &stream->mac, .out = b->digest[i]};
+	}
+	keccak_peek_many(b->peeks, missing);
+}
+
 /*
  * update(S, seed) for all: S absorbs E(D(S)) XOR seed. `digest` holds D(S)
  * before and after.
@@ -72,6 +89,10 @@ static void update(struct batch *b)
 	}
 	absorb(b);
 	peek(b);
+	for (size_t i = 0; i < b->count; i++) {
+		memcpy(b->stream[i]->digest, b->digest[i], BLOCK);
+		b->stream[i]->has_digest = true;
+	}
 }
 
 /* The body's: the seed is the first half of D(S) itself. */
@@ -144,7 +165,7 @@ static void seal_batch(const struct rlpx_seal_job *jobs, size_t count)
 		write_header(&jobs[i]);
 		memcpy(b.seed[i], jobs[i].frame, BLOCK);
 	}
-	peek(&b);
+	recall(&b);
 	update(&b);
 	for (size_t i = 0; i < count; i++) {
 		memcpy(jobs[i].frame + BLOCK, b.digest[i], RLPX_MAC_SIZE);
@@ -185,7 +206,7 @@ static void open_header_batch(struct rlpx_header_job *jobs, size_t count)
 		b.stream[i] = jobs[i].stream;
 		memcpy(b.seed[i], jobs[i].header, BLOCK);
 	}
-	peek(&b);
+	recall(&b);
 	update(&b);
 	for (size_t i = 0; i < count; i++) {
 		jobs[i].n = 0;
