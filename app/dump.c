@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/bytes.h"
@@ -15,6 +16,14 @@ static bool is_standard(const char *path)
 	return !path || strcmp(path, "-") == 0;
 }
 
+/* A device, a pipe: written as it is; to be renamed over is for files. */
+static bool is_no_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 int dump_create(struct dump_writer *w, const char *path,
 		enum dump_format format)
 {
@@ -23,6 +32,10 @@ int dump_create(struct dump_writer *w, const char *path,
 	if (is_standard(path)) {
 		w->out = stdout;
 		return 0;
+	}
+	if (is_no_file(path)) {
+		w->out = fopen(path, "wb");
+		return w->out ? 0 : ERR_IO;
 	}
 	w->path = strdup(path);
 	if (!w->path || asprintf(&w->part, "%s.part", path) < 0) {
@@ -118,7 +131,9 @@ int dump_finish(struct dump_writer *w, bool is_complete, char *why)
 	why[0] = '\0';
 	if (w->path)
 		err = finish_file(w, is_complete, why);
-	else if (fflush(stdout) != 0)
+	else if (fflush(w->out) != 0)
+		err = ERR_IO;
+	if (!w->path && w->out != stdout && fclose(w->out) != 0)
 		err = ERR_IO;
 	free(w->path);
 	free(w->part);

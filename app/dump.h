@@ -21,7 +21,7 @@ enum dump_format { DUMP_JSON, DUMP_BINARY };
 
 struct dump_writer {
 	FILE *out;
-	char *path; /* NULL: standard output */
+	char *path; /* NULL: standard output, or no regular file */
 	char *part; /* where it is written meanwhile */
 	char *hex;
 	size_t hex_max;

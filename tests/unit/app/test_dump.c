@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/dump.h"
 #include "core/err.h"
@@ -131,4 +133,26 @@ Test(dump, bad_files_are_named_with_the_place)
 	cr_assert_eq(read_bad("{\"rlp\":\"zz\"}\n", 13, 1), ERR_SYNTAX);
 	cr_assert_eq(read_bad("{\"rlp\":\"ab\"}\n\nhello\n", 20, 2),
 		     ERR_SYNTAX);
+}
+
+/* A pipe stands for a device: a file may not take its place. */
+Test(dump, what_is_no_file_is_written_and_stays)
+{
+	char name[64], why[DUMP_WHY_MAX];
+	struct dump_writer w;
+	struct stat st;
+	int ends[2];
+	char byte;
+
+	cr_assert_eq(pipe(ends), 0);
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", ends[1]);
+	cr_assert_eq(dump_create(&w, name, DUMP_JSON), 0);
+	cr_assert(w.out && fputc('x', w.out) == 'x');
+	cr_assert_eq(dump_finish(&w, true, why), 0);
+	cr_assert_eq(read(ends[0], &byte, 1), 1);
+	cr_assert_eq(byte, 'x');
+	cr_assert_eq(stat(name, &st), 0);
+	cr_assert(S_ISFIFO(st.st_mode));
+	(void)close(ends[0]);
+	(void)close(ends[1]);
 }
