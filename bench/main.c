@@ -3,6 +3,7 @@
  * against other servers, in one run. Each scenario is a file beside this one.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static const struct scenario *const scenarios[] = {
 	&scenario_limits,
 	&scenario_ingest,
 	&scenario_fetch,
+	&scenario_rivals,
 	NULL,
 };
 
@@ -43,10 +45,15 @@ static void remove_dir(void *ctx)
 static void make_dir(struct bench *bench)
 {
 	const char *below = settings_text(bench->options, "dir");
+	char whole[PATH_MAX];
 
 	if (mkdir(below, 0755) && errno != EEXIST)
 		bench_fail("%s: %s", below, strerror(errno));
-	(void)snprintf(bench->dir, sizeof(bench->dir), "%s/tmp-XXXXXX", below);
+	if (!realpath(below, whole))
+		bench_fail("%s: %s", below, strerror(errno));
+	if (snprintf(bench->dir, sizeof(bench->dir), "%s/tmp-XXXXXX", whole) >=
+	    (int)sizeof(bench->dir))
+		bench_fail("%s: the name is too long", whole);
 	if (!mkdtemp(bench->dir))
 		bench_fail("%s: %s", bench->dir, strerror(errno));
 	bench_at_end(remove_dir, bench->dir);

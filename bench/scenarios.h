@@ -10,5 +10,6 @@
 extern const struct scenario scenario_limits;
 extern const struct scenario scenario_ingest;
 extern const struct scenario scenario_fetch;
+extern const struct scenario scenario_rivals;
 
 #endif

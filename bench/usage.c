@@ -51,13 +51,12 @@ static void add_task(pid_t pid, const char *task, struct usage_sample *out)
 			 value_in(path, "nonvoluntary_ctxt_switches");
 }
 
-int usage_of(pid_t pid, struct usage_sample *out)
+static int add_process(pid_t pid, struct usage_sample *out)
 {
 	char path[64];
 	struct dirent *entry;
 	DIR *dir;
 
-	memset(out, 0, sizeof(*out));
 	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
 	if (!dir)
@@ -67,11 +66,31 @@ int usage_of(pid_t pid, struct usage_sample *out)
 			add_task(pid, entry->d_name, out);
 	(void)closedir(dir);
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	out->rss_bytes = value_in(path, "VmRSS") * 1024;
-	out->rss_anon_bytes = value_in(path, "RssAnon") * 1024;
+	out->rss_bytes += value_in(path, "VmRSS") * 1024;
+	out->rss_anon_bytes += value_in(path, "RssAnon") * 1024;
 	(void)snprintf(path, sizeof(path), "/proc/%d/io", pid);
-	out->written_bytes = value_in(path, "write_bytes");
-	out->syscalls_rw = value_in(path, "syscr") + value_in(path, "syscw");
+	out->written_bytes += value_in(path, "write_bytes");
+	out->syscalls_rw += value_in(path, "syscr") + value_in(path, "syscw");
+	return 0;
+}
+
+int usage_of(pid_t pid, struct usage_sample *out)
+{
+	char path[64];
+	FILE *children;
+	int child, err;
+
+	memset(out, 0, sizeof(*out));
+	err = add_process(pid, out);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid,
+		       pid);
+	children = err ? NULL : fopen(path, "r");
+	if (!children)
+		return err;
+	/* One that has just ended is not counted. */
+	while (fscanf(children, "%d", &child) == 1)
+		(void)add_process(child, out);
+	(void)fclose(children);
 	return 0;
 }
 

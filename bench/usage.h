@@ -17,7 +17,7 @@ struct usage_sample {
 	uint64_t written_bytes;  /* sent to storage, /proc/<pid>/io */
 	uint64_t syscalls_rw;    /* read and write calls, /proc/<pid>/io */
 };
-/* 0 or ERR_NOTFOUND. */
+/* Of the process and its children. 0 or ERR_NOTFOUND. */
 int usage_of(pid_t pid, struct usage_sample *out);
 
 /* Bytes written to the block device that holds `path` since boot; 0: unknown.

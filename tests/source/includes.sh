@@ -22,6 +22,7 @@ BEGIN {
 	owner["curl/curl.h"] = owner["jansson.h"] = "auth"
 	owner["liburing.h"] = owner["microhttpd.h"] = "net"
 	owner["qrencode.h"] = "app"
+	owner["libpq-fe.h"] = "bench"
 
 	# What comes with the compiler, the C library and the kernel.
 	n = split("aio.h alloca.h arpa/inet.h assert.h cpuid.h ctype.h " \

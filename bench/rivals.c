@@ -1,0 +1,350 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/daemon.h"
+#include "bench/load.h"
+#include "bench/meters.h"
+#include "bench/rival.h"
+#include "bench/scenarios.h"
+#include "core/clock.h"
+
+#define TOPICS      1000u
+#define ABSENT      1000000u
+#define PER_PACKET  50u
+#define CONNECTIONS 8u
+#define WINDOW      8u
+#define STORES_MAX  8u
+#define STEP_S      120u /* `sent` rises by so much with each put */
+#define SIZES_MAX   3u
+
+enum task { TASK_TOPIC, TASK_NONE, TASK_ALL, TASKS };
+static const char *const task_names[TASKS] = {"one topic of 1000", "no match",
+					      "everything"};
+
+static const struct rival *const rivals[] = {&rival_lmdb, &rival_lmdb_indexed,
+					     &rival_postgresql, &rival_redis};
+#define RIVALS (sizeof(rivals) / sizeof(rivals[0]))
+
+struct store {
+	const struct rival *rival; /* NULL: ourselves */
+	struct meters put;
+	struct meters tasks[SIZES_MAX][TASKS];
+};
+
+struct contest {
+	struct bench *bench;
+	struct daemon daemon;
+	struct store stores[STORES_MAX];
+	unsigned count;
+	uint32_t archived;
+	uint32_t next_s; /* `sent` of the next put */
+	uint64_t seed;
+};
+
+static const char *name_of(const struct store *store)
+{
+	return store->rival ? store->rival->name : "restante";
+}
+
+/* ---- putting ---- */
+
+static void span_on(void *ctx)
+{
+	struct span *span = ctx;
+
+	span_begin(span, span->pid, span->dir);
+}
+
+static void span_off(void *ctx)
+{
+	span_stop(ctx);
+}
+
+static void put_ours(struct contest *c, const struct corpus *corpus,
+		     struct span *span)
+{
+	struct packed *packed;
+	struct load_post load = {
+		.crowd = {.server = &c->daemon.enode,
+			  .connections = CONNECTIONS,
+			  .engine = c->bench->engine},
+		.hooks = {.begin = span_on, .done = span_off, .ctx = span},
+		.window = WINDOW};
+
+	span->pid = c->daemon.pid;
+	span->dir = c->daemon.datadir;
+	load.count = corpus_pack(corpus, PER_PACKET, &packed);
+	load.packed = packed;
+	load_post_run(&load);
+	free(packed);
+}
+
+static void put_theirs(const struct rival *rival, const struct corpus *corpus,
+		       struct span *span)
+{
+	struct archive_item *items = corpus_items(corpus);
+
+	span_begin(span, rival->pid(), rival->dir());
+	rival->put(items, corpus->config.count);
+	span_stop(span);
+	free(items);
+}
+
+/* The same envelopes for everybody. */
+static void put_round(struct contest *c, uint32_t count, bool counts)
+{
+	struct corpus_config config;
+	struct corpus corpus;
+
+	corpus_config_default(&config, count);
+	config.seed = c->seed++;
+	config.first_s = c->next_s;
+	config.last_s = c->next_s + STEP_S - 1;
+	c->next_s += STEP_S;
+	corpus_make(&corpus, &config);
+	for (unsigned i = 0; i < c->count; i++) {
+		struct store *store = &c->stores[i];
+		struct span span = {0};
+
+		if (store->rival)
+			put_theirs(store->rival, &corpus, &span);
+		else
+			put_ours(c, &corpus, &span);
+		span_end(&span);
+		if (counts)
+			meters_add(&store->put, &span, count);
+	}
+	corpus_release(&corpus);
+	c->archived += count;
+}
+
+/* ---- asking ---- */
+
+struct question {
+	enum task task;
+	uint64_t seed;
+	uint32_t queries;
+	struct topic topic;
+};
+
+static struct topic topic_of(const struct question *q, uint64_t number)
+{
+	uint64_t state = q->seed + number;
+	uint32_t random = (uint32_t)(bench_random(&state) >> 33);
+
+	return corpus_topic(q->task == TASK_NONE ? ABSENT + random
+						 : random % TOPICS);
+}
+
+static bool next_ours(void *ctx, uint64_t number, struct mail_query *query)
+{
+	struct question *q = ctx;
+
+	if (number >= q->queries)
+		return false;
+	query->limit = MAIL_LIMIT_MAX;
+	query->upper_s = clock_wall_s();
+	query->has_bloom = true;
+	if (q->task == TASK_ALL) {
+		memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
+		return true;
+	}
+	q->topic = topic_of(q, number);
+	bloom_add_deployed(&query->bloom, q->topic);
+	query->topics = q->topic.bytes;
+	query->topics_count = 1;
+	return true;
+}
+
+static uint64_t ask_ours(struct contest *c, struct question *q,
+			 struct span *span, struct histogram *times)
+{
+	struct load_pull load = {
+		.crowd = {.server = &c->daemon.enode,
+			  .connections = 1,
+			  .engine = c->bench->engine},
+		.hooks = {.begin = span_on, .done = span_off, .ctx = span},
+		.next = next_ours,
+		.ctx = q,
+		.queries_time = times};
+
+	span->pid = c->daemon.pid;
+	span->dir = NULL;
+	load_pull_run(&load);
+	return load.envelopes;
+}
+
+static uint64_t ask_theirs(const struct rival *rival, const struct question *q,
+			   struct span *span, struct histogram *times)
+{
+	uint64_t got = 0;
+
+	span_begin(span, rival->pid(), NULL);
+	for (uint32_t i = 0; i < q->queries; i++) {
+		uint64_t since_ns = clock_mono_ns();
+
+		got += q->task == TASK_ALL ? rival->all()
+					   : rival->topic(topic_of(q, i));
+		histogram_add(times, clock_mono_ns() - since_ns);
+	}
+	span_stop(span);
+	return got;
+}
+
+/* How often: little where each scans all. */
+static uint32_t queries_of(const struct store *store, enum task task)
+{
+	if (task == TASK_ALL)
+		return 1;
+	return store->rival == &rival_lmdb ? 20 : 200;
+}
+
+static void ask_round(struct contest *c, unsigned size, bool counts)
+{
+	for (unsigned task = 0; task < TASKS; task++) {
+		for (unsigned i = 0; i < c->count; i++) {
+			struct store *store = &c->stores[i];
+			struct meters *meters = &store->tasks[size][task];
+			struct question q = {.task = (enum task)task,
+					     .seed = c->seed,
+					     .queries =
+						     queries_of(store, task)};
+			struct span span = {0};
+			uint64_t got;
+
+			got = store->rival
+				      ? ask_theirs(store->rival, &q, &span,
+						   &meters->round)
+				      : ask_ours(c, &q, &span, &meters->round);
+			span_end(&span);
+			if (task == TASK_ALL && got != c->archived)
+				bench_fail("%s gave %lu envelopes of %u",
+					   name_of(store), (unsigned long)got,
+					   c->archived);
+			if (task == TASK_NONE && got != 0)
+				bench_fail("%s found what is not there",
+					   name_of(store));
+			if (counts)
+				meters_add(meters, &span,
+					   task == TASK_ALL
+						   ? (double)got
+						   : (double)q.queries);
+			histogram_clear(&meters->round);
+		}
+	}
+	c->seed++;
+}
+
+/* ---- all ---- */
+
+static void start_all(struct contest *c)
+{
+	char datadir[BENCH_PATH_MAX], why[RIVAL_WHY_MAX];
+
+	daemon_start(&c->daemon, c->bench,
+		     bench_folder(c->bench, "ours", datadir), NULL);
+	result_note("rivals", "restante", daemon_settings());
+	c->stores[c->count++].rival = NULL;
+	for (unsigned i = 0; i < RIVALS; i++) {
+		if (!rivals[i]->start(c->bench, why)) {
+			char text[RIVAL_WHY_MAX + 16];
+
+			(void)snprintf(text, sizeof(text), "skipped: %s", why);
+			result_note("rivals", rivals[i]->name, text);
+			continue;
+		}
+		result_note("rivals", rivals[i]->name, rivals[i]->settings);
+		c->stores[c->count++].rival = rivals[i];
+	}
+}
+
+static void stop_all(struct contest *c)
+{
+	for (unsigned i = 0; i < c->count; i++)
+		if (c->stores[i].rival)
+			c->stores[i].rival->stop();
+	daemon_stop(&c->daemon);
+	bench_remove(c->daemon.datadir);
+}
+
+static void put_results(const struct contest *c, const uint32_t *sizes,
+			unsigned sizes_count)
+{
+	char work[96];
+
+	for (unsigned i = 0; i < c->count; i++)
+		meters_put(&c->stores[i].put, "rivals", "durable ingest",
+			   name_of(&c->stores[i]), "envelope");
+	for (unsigned size = 0; size < sizes_count; size++) {
+		for (unsigned task = 0; task < TASKS; task++) {
+			(void)snprintf(work, sizeof(work), "%s, %u",
+				       task_names[task], sizes[size]);
+			for (unsigned i = 0; i < c->count; i++)
+				meters_put(&c->stores[i].tasks[size][task],
+					   "rivals", work,
+					   name_of(&c->stores[i]),
+					   task == TASK_ALL ? "envelope"
+							    : "query");
+		}
+	}
+}
+
+static void run(struct bench *bench)
+{
+	static const uint32_t all_sizes[SIZES_MAX] = {100000, 300000, 1000000};
+	uint32_t step = (uint32_t)settings_u64(bench->options, "envelopes");
+	unsigned sizes = bench->is_full ? SIZES_MAX : 1;
+	struct contest *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		bench_fail("no memory");
+	c->bench = bench;
+	c->seed = bench->seed;
+	/* Enough seconds before now for every put. */
+	c->next_s = clock_wall_s() - 3600 * 10;
+	start_all(c);
+	for (unsigned round = 0; round <= bench->rounds; round++)
+		put_round(c, step, round > 0);
+	for (unsigned size = 0; size < sizes; size++) {
+		while (c->archived < all_sizes[size])
+			put_round(c,
+				  all_sizes[size] - c->archived < 100000
+					  ? all_sizes[size] - c->archived
+					  : 100000,
+				  false);
+		for (unsigned round = 0; round <= bench->rounds; round++)
+			ask_round(c, size, round > 0);
+	}
+	stop_all(c);
+	put_results(c, all_sizes, sizes);
+	free(c);
+}
+
+static const struct setting options[] = {
+	BENCH_OPTIONS,
+	{"envelopes", NULL, SETTING_U64, "20000", "1000", "1000000",
+	 "envelopes", "put into each in a round"},
+	{0}};
+
+static const struct usage usage = {
+	.program = "restante-bench",
+	.command = "rivals",
+	.summary =
+		"The same envelopes into this server and into others that "
+		"could keep them: PostgreSQL 15 with the table and index that "
+		"such a mail server uses, Redis streams, and LMDB called "
+		"directly. Every one says so only when they are on the disk. "
+		"Then one topic of 1000, a topic that is not there, and "
+		"everything; with --full again as the archive grows.\n\n"
+		"The servers run on loopback with their data in a temporary "
+		"folder and end with the bench. This one speaks devp2p, "
+		"encrypted and authenticated; the others do not, and LMDB "
+		"has no network at all. Those not installed are skipped with "
+		"a line that says so. Measured as in `ingest` and `fetch`, "
+		"the CPU time of a server with its child processes.",
+	.options = options,
+};
+
+const struct scenario scenario_rivals = {
+	"rivals", "the same work for PostgreSQL, Redis and LMDB", &usage, run};
