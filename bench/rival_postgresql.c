@@ -144,7 +144,7 @@ static bool start(const struct bench *bench, char why[static RIVAL_WHY_MAX])
 	(void)chmod(bench->dir, 0755);
 	if (access(BIN "initdb", X_OK))
 		return false;
-	(void)snprintf(why, RIVAL_WHY_MAX, "initdb failed, see %s", log);
+	(void)snprintf(why, RIVAL_WHY_MAX, "initdb failed");
 	if (!make_cluster(log))
 		return false;
 	pg.port = rival_free_port();
