@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,9 @@ static const struct setting options[] = {
 	 "of one connection not yet confirmed"},
 	{"no-wait", NULL, SETTING_BOOL, "false", NULL, NULL, NULL,
 	 "also use a server that does not confirm"},
-	{"hashes", NULL, SETTING_BOOL, "false", NULL, NULL, NULL,
-	 "write the hash of each confirmed envelope to standard output"},
+	{"hashes", NULL, SETTING_TEXT, "", NULL, "4095", "file",
+	 "write the hash of each confirmed envelope, a line each; -: standard "
+	 "output"},
 	CLIENT_ARGS_OPTIONS,
 	{0},
 };
@@ -68,7 +70,7 @@ struct posting {
 	struct client_post post;
 	struct topic *topics;
 	bool is_generated;
-	bool shows_hashes;
+	FILE *hashes; /* NULL: nobody wants them */
 	struct generate generate;
 	struct generate_config how;
 	struct dump_reader reader;
@@ -101,14 +103,15 @@ static void on_confirmed(void *ctx, const uint8_t *hashes, size_t count)
 	struct posting *p = ctx;
 	char text[2 * ENVELOPE_HASH_SIZE + 1];
 
-	for (size_t i = 0; p->shows_hashes && i < count; i++) {
+	if (!p->hashes)
+		return;
+	for (size_t i = 0; i < count; i++) {
 		hex_encode(hashes + i * ENVELOPE_HASH_SIZE, ENVELOPE_HASH_SIZE,
 			   text);
-		(void)puts(text);
+		(void)fprintf(p->hashes, "%s\n", text);
 	}
 	/* Whoever reads this keeps a ledger: what was confirmed, at once. */
-	if (p->shows_hashes)
-		(void)fflush(stdout);
+	(void)fflush(p->hashes);
 }
 
 static void on_refused(void *ctx, const struct client_refusal *refusal)
@@ -169,6 +172,31 @@ static int read_generated(const struct args *args, struct posting *p)
 	return status;
 }
 
+static int open_hashes(const char *path, struct posting *p)
+{
+	if (!*path)
+		return EXIT_OK;
+	p->hashes = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+	if (p->hashes)
+		return EXIT_OK;
+	client_args_complain(&usage, "%s: %s", path, strerror(errno));
+	return EXIT_FAILED;
+}
+
+static int close_hashes(struct posting *p)
+{
+	bool is_bad;
+
+	if (!p->hashes)
+		return EXIT_OK;
+	is_bad = ferror(p->hashes) != 0;
+	if (p->hashes != stdout && fclose(p->hashes) != 0)
+		is_bad = true;
+	if (is_bad)
+		client_args_complain(&usage, "--hashes: could not be written");
+	return is_bad ? EXIT_FAILED : EXIT_OK;
+}
+
 static int read_options(const struct args *args, struct posting *p)
 {
 	const struct settings *s = args->options;
@@ -181,7 +209,9 @@ static int read_options(const struct args *args, struct posting *p)
 	p->post.per_packet = (unsigned)settings_u64(s, "per-packet");
 	p->post.window = (unsigned)settings_u64(s, "window");
 	p->post.no_wait = settings_bool(s, "no-wait");
-	p->shows_hashes = settings_bool(s, "hashes");
+	status = open_hashes(settings_text(s, "hashes"), p);
+	if (status != EXIT_OK)
+		return status;
 	p->is_generated = args->operands_count < 2;
 	if (p->is_generated)
 		return read_generated(args, p);
@@ -254,6 +284,8 @@ int cmd_post(int argc, char **argv)
 	status = read_options(&args, &p);
 	if (status == EXIT_OK)
 		status = run(&p);
+	if (close_hashes(&p) != EXIT_OK)
+		status = EXIT_FAILED;
 	generate_release(&p.generate);
 	dump_close(&p.reader);
 	free(p.topics);

@@ -322,15 +322,16 @@ static int add_items(struct fetcher *f, const struct packet *packet,
 		     size_t *count, size_t max)
 {
 	struct bundle bundle;
+	struct envelope env;
 	int err = bundle_open(&bundle, packet->bytes, packet->size,
 			      f->config->cap == CAP_SHH);
 
 	while (!err) {
-		if (*count == max)
+		err = bundle_next(&bundle, &env);
+		if (!err && *count == max)
 			return ERR_RANGE;
-		err = bundle_next(&bundle, &f->items[*count].env);
 		if (!err)
-			(*count)++;
+			f->items[(*count)++].env = env;
 	}
 	return err > 0 ? 0 : err;
 }
