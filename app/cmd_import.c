@@ -60,7 +60,7 @@ struct importing {
 	unsigned busy;
 	bool keeps_going;
 	struct progress progress;
-	uint64_t read, stored, bad;
+	uint64_t read, taken, stored, bad;
 	int err; /* of a batch */
 };
 
@@ -93,6 +93,7 @@ static void collect(struct importing *im)
 
 		letter = letter->next;
 		im->stored += b->batch.stored;
+		im->taken += b->batch.err ? 0 : b->count;
 		if (b->batch.err && !im->err)
 			im->err = b->batch.err;
 		im->busy--;
@@ -193,6 +194,7 @@ static int copy_all(struct importing *im)
 		size_t size;
 
 		err = dump_read(&im->reader, &rlp, &size);
+		im->read += err <= 0;
 		if (err == ERR_SYNTAX && im->reader.format == DUMP_JSON &&
 		    complain(im, "is not understood")) {
 			err = 0;
@@ -200,7 +202,6 @@ static int copy_all(struct importing *im)
 		}
 		if (err)
 			break;
-		im->read++;
 		wrong = check(im, rlp, size, &env, hash);
 		if (wrong) {
 			err = complain(im, wrong) ? 0 : ERR_SYNTAX;
@@ -213,11 +214,14 @@ static int copy_all(struct importing *im)
 		if (!err)
 			add_item(b, &env, hash);
 	}
-	if (err >= 0 && b->count > 0)
-		err = give_batch(im, b);
-	else if (err > 0)
-		err = 0;
-	return err;
+	/* What stands before a bad record is kept. */
+	if (b->count > 0) {
+		int put_err = give_batch(im, b);
+
+		if (err >= 0)
+			err = put_err;
+	}
+	return err > 0 ? 0 : err;
 }
 
 static int run(struct importing *im)
@@ -246,7 +250,7 @@ static int run(struct importing *im)
 		"%llu read, %llu stored, %llu known before, %llu bad in "
 		"%.2f s\n",
 		(unsigned long long)im->read, (unsigned long long)im->stored,
-		(unsigned long long)(im->read - im->bad - im->stored),
+		(unsigned long long)(im->taken - im->stored),
 		(unsigned long long)im->bad, progress_seconds(&im->progress));
 	return err || im->bad > 0 ? EXIT_FAILED : EXIT_OK;
 }

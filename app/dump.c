@@ -117,7 +117,9 @@ static int finish_file(struct dump_writer *w, bool is_complete, char *why)
 		err = ERR_IO;
 	if (!err && is_complete && rename(w->part, w->path) != 0)
 		err = ERR_IO;
-	if (err || !is_complete)
+	if (!is_complete && w->count == 0)
+		(void)unlink(w->part);
+	else if (err || !is_complete)
 		(void)snprintf(why, DUMP_WHY_MAX,
 			       "incomplete: %llu envelopes are in %s",
 			       (unsigned long long)w->count, w->part);

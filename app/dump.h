@@ -37,8 +37,8 @@ int dump_write(struct dump_writer *w, const struct envelope *env,
 	       const uint8_t hash[static ENVELOPE_HASH_SIZE]);
 /*
  * Flush, and give a complete file its name. An incomplete one stays where it
- * was written and `why` says so (DUMP_WHY_MAX bytes, else ""). Always
- * releases. Returns 0 or ERR_IO.
+ * was written and `why` says so (DUMP_WHY_MAX bytes, else ""), unless it is
+ * empty: then it goes. Always releases. Returns 0 or ERR_IO.
  */
 int dump_finish(struct dump_writer *w, bool is_complete, char *why);
 

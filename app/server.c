@@ -37,6 +37,29 @@ static int make_datadir(const char *dir, char *why)
 	return ERR_IO;
 }
 
+/* What to do about the commonest failures; else what the node says. */
+static void explain(const struct server_config *config, int err, char *why)
+{
+	const char *listen = config->listen;
+
+	if (err == ERR_EXISTS)
+		(void)snprintf(why, SERVER_WHY_MAX,
+			       "cannot listen on %s: the address is in use; "
+			       "stop the other program or choose another "
+			       "address with --listen",
+			       listen);
+	else if (err == ERR_DENIED)
+		(void)snprintf(why, SERVER_WHY_MAX,
+			       "cannot listen on %s: not allowed; ports below "
+			       "1024 need the capability CAP_NET_BIND_SERVICE",
+			       listen);
+	else if (err == ERR_UNSUPPORTED)
+		(void)snprintf(why, SERVER_WHY_MAX,
+			       "io_uring is not to be had here (a container's "
+			       "profile may forbid it); use --io auto or "
+			       "--io epoll");
+}
+
 static int start_node(struct server *server, char *why)
 {
 	struct node_config config = server->config->node;
@@ -52,7 +75,9 @@ static int start_node(struct server *server, char *why)
 			       err_str(err));
 		return err;
 	}
-	return node_start(&config, &server->node, why, SERVER_WHY_MAX);
+	err = node_start(&config, &server->node, why, SERVER_WHY_MAX);
+	explain(server->config, err, why);
+	return err;
 }
 
 static int start_http(struct server *server, const char *listen,
@@ -90,7 +115,7 @@ static int start_parts(struct server *server, char *why)
 		err = start_node(server, why);
 	if (err)
 		return err;
-	server_http_init(&server->routes, server->archive, server->node);
+	server_http_init(&server->routes, server->archive);
 	err = start_http(server, config->http_public,
 			 server->routes.public_routes, true,
 			 &server->http_public, why);

@@ -45,7 +45,8 @@ static int decode_address(const char *text, struct sockaddr_storage *out,
 
 static void read_listen(struct settings *s, struct server_config *out)
 {
-	if (decode_address(settings_text(s, "net.listen"), &out->node.listen,
+	out->listen = settings_text(s, "net.listen");
+	if (decode_address(out->listen, &out->node.listen,
 			   &out->node.listen_len))
 		settings_refuse(s, "net.listen",
 				"is no address; wanted: ADDR:PORT in digits, "

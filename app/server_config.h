@@ -21,6 +21,7 @@ struct server_config {
 	const char *datadir;
 	char archive_dir[SERVER_PATH_MAX];
 	char nodekey[SERVER_PATH_MAX];
+	const char *listen;
 	char advertise[ENODE_HOST_MAX + 1];
 	char client_id[P2P_CLIENT_MAX + 1];
 	struct archive_config archive;

@@ -45,10 +45,8 @@ static void gauge(const char *name, const char *help, uint64_t value)
 static void gather(struct server_http *http)
 {
 	struct archive_health health;
-	struct node_stats stats;
 
 	archive_health(http->archive, &health);
-	node_stats(http->node, &stats);
 	gauge("mailserver_archived_envelopes_gauge", "Envelopes archived",
 	      health.envelopes);
 	gauge("mailserver_archive_bytes", "Bytes of the archive on disk",
@@ -65,7 +63,6 @@ static void gather(struct server_http *http)
 	      "Time of the newest envelope", health.newest_sent);
 	gauge("mailserver_healthy", "1 while the archive takes envelopes",
 	      health.is_healthy);
-	gauge("p2p_peers", "Peers connected", stats.peers);
 }
 
 static void on_metrics(void *ctx, const struct http_request *request,
@@ -79,13 +76,12 @@ static void on_metrics(void *ctx, const struct http_request *request,
 	answer->is_private = true;
 }
 
-void server_http_init(struct server_http *http, struct archive *archive,
-		      struct node *node)
+void server_http_init(struct server_http *http, struct archive *archive)
 {
 	memset(http->public_routes, 0, sizeof(http->public_routes));
 	memset(http->private_routes, 0, sizeof(http->private_routes));
 	http->archive = archive;
-	http->node = node;
+
 	atomic_store(&http->is_stopping, false);
 	http->public_routes[0] =
 		(struct http_route){"GET", "/livez", on_livez, http};

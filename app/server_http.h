@@ -10,22 +10,19 @@
 #include <stdbool.h>
 
 #include "net/http.h"
-#include "net/node.h"
 #include "storage/archive.h"
 
 #define SERVER_HTTP_ROUTES_MAX 8
 
 struct server_http {
 	struct archive *archive;
-	struct node *node;
 	atomic_bool is_stopping;
 	struct http_route public_routes[SERVER_HTTP_ROUTES_MAX];
 	struct http_route private_routes[SERVER_HTTP_ROUTES_MAX];
 };
 
 /* `http` must stay where it is while the listeners run. */
-void server_http_init(struct server_http *http, struct archive *archive,
-		      struct node *node);
+void server_http_init(struct server_http *http, struct archive *archive);
 /* From now on not ready. Any thread. */
 void server_http_stopping(struct server_http *http);
 

@@ -95,6 +95,9 @@ Test(dump, an_incomplete_file_keeps_its_other_name)
 	tempdir_make(dir);
 	(void)snprintf(path, sizeof(path), "%s/out", dir);
 	cr_assert_eq(dump_create(&w, path, DUMP_JSON), 0);
+	cr_assert_eq(dump_write(&w, &(struct envelope){.rlp = rlp, .size = 3},
+				(uint8_t[32]){0}),
+		     0);
 	cr_assert_eq(dump_finish(&w, false, why), 0);
 	cr_assert_not_null(strstr(why, "out.part"));
 	f = fopen(path, "r");
