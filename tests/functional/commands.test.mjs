@@ -102,7 +102,9 @@ test('post and fetch', async (t) => {
 
 	await t.test('a server that is not there, or another one', async () => {
 		const gone = `enode://${enode.slice(8, 136)}@127.0.0.1:${await freePort()}`
-		const stranger = `enode://${new JsPeer().id}@127.0.0.1:${daemon.port}`
+		const other = new JsPeer()
+		other.close()
+		const stranger = `enode://${other.id}@127.0.0.1:${daemon.port}`
 		for (const url of [gone, stranger])
 			for (const command of ['fetch', 'post', 'canary']) {
 				const path = join(dir, 'never.json')
