@@ -401,17 +401,17 @@ Test(payments, status_tells_the_way_to_active)
 	sign(&c, 1);
 	answer = submit(&c.claim);
 	cr_assert_eq(find_mined(&c, 203), 0);
-	cr_assert_eq(payments_status(t.payments, answer.claim_id, &source,
-				     &status),
-		     INTAKE_OK);
+	cr_assert_eq(
+		payments_status(t.payments, answer.claim_id, &source, &status),
+		INTAKE_OK);
 	cr_assert_eq(status.state, CLAIM_CONFIRMING);
 	cr_assert_eq(status.confirmations, 3);
 	cr_assert_eq(status.needed, 6);
 	cr_assert(!status.is_credited);
 	cr_assert_eq(find_mined(&c, 206), 0);
-	cr_assert_eq(payments_status(t.payments, answer.claim_id, NULL,
-				     &status),
-		     INTAKE_OK);
+	cr_assert_eq(
+		payments_status(t.payments, answer.claim_id, NULL, &status),
+		INTAKE_OK);
 	cr_assert_eq(status.state, CLAIM_ACTIVE);
 	cr_assert_eq(status.units, 3);
 	cr_assert_eq(status.outcome, PLAN_OVERPAID);
@@ -421,9 +421,9 @@ Test(payments, status_tells_the_way_to_active)
 	cr_assert_eq(ent.expiry_s, status.expiry_s);
 	cr_assert_eq(grace_end_s, ent.expiry_s + 86400);
 	answer.claim_id[0] ^= 1;
-	cr_assert_eq(payments_status(t.payments, answer.claim_id, NULL,
-				     &status),
-		     INTAKE_UNKNOWN_CLAIM);
+	cr_assert_eq(
+		payments_status(t.payments, answer.claim_id, NULL, &status),
+		INTAKE_UNKNOWN_CLAIM);
 	cr_assert_geq(atomic_load(&pokes), 1);
 }
 
