@@ -546,10 +546,12 @@ static enum chain_outcome read_decimals(const json_t *value, uint64_t *out)
 {
 	struct u256 wide;
 
+	if (data_size(value) < 0)
+		return CHAIN_UNANSWERED;
 	if (data_size(value) != 32 ||
 	    u256_from_data(json_string_value(value), &wide) ||
 	    u256_to_u64(&wide, out) || *out > UINT8_MAX)
-		return CHAIN_UNANSWERED;
+		return CHAIN_NULL; /* not a token's answer */
 	return CHAIN_ANSWERED;
 }
 
@@ -558,7 +560,7 @@ static enum chain_outcome copy_symbol(const uint8_t *bytes, size_t len,
 				      char *out)
 {
 	if (len > CHAIN_SYMBOL_MAX)
-		return CHAIN_UNANSWERED;
+		return CHAIN_NULL;
 	for (size_t i = 0; i < len; i++)
 		out[i] = bytes[i] > ' ' && bytes[i] < 0x7f ? (char)bytes[i]
 							   : '?';
@@ -576,14 +578,16 @@ static enum chain_outcome read_symbol(const json_t *value, char *out)
 
 	if (size == 32 && read_bytes(value, words, 32))
 		return copy_symbol(words, strnlen((char *)words, 32), out);
-	if (size != 96 || !read_bytes(value, words, 96))
+	if (size < 0)
 		return CHAIN_UNANSWERED;
+	if (size != 96 || !read_bytes(value, words, 96))
+		return CHAIN_NULL;
 	wide = u256_from_bytes(words);
 	if (u256_to_u64(&wide, &len) || len != 32)
-		return CHAIN_UNANSWERED;
+		return CHAIN_NULL;
 	wide = u256_from_bytes(words + 32);
 	if (u256_to_u64(&wide, &len) || len > 32)
-		return CHAIN_UNANSWERED;
+		return CHAIN_NULL;
 	return copy_symbol(words + 64, len, out);
 }
 
@@ -656,6 +660,11 @@ static bool is_tag(enum chain_ask ask)
 	return ask == CHAIN_ASK_SAFE || ask == CHAIN_ASK_FINAL;
 }
 
+static bool is_getter(enum chain_ask ask)
+{
+	return ask == CHAIN_ASK_DECIMALS || ask == CHAIN_ASK_SYMBOL;
+}
+
 static bool is_about_rates(int code, const char *message)
 {
 	return code == -32005 || code == -32097 || has_word(message, "rate") ||
@@ -671,6 +680,8 @@ static enum chain_outcome classify(enum chain_ask ask, int code,
 		*flag = false;
 		return CHAIN_ANSWERED;
 	}
+	if (is_getter(ask) && is_revert(code, message))
+		return CHAIN_NULL;
 	/* §10: a chain without the tag. */
 	if (is_tag(ask) &&
 	    (has_word(message, "not found") || has_word(message, "unknown")))

@@ -62,12 +62,17 @@ int rpc_chain_new(const struct chain_config *config, unsigned batch,
 		  char *why, size_t why_size);
 void rpc_chain_free(struct rpc_chain *chain);
 
+/* A copy that lives for ever, the same for the same text: for metrics. */
+const char *rpc_label(const char *text);
+
 /* "mainnet/0": never the URL, which may hold credentials. */
 const char *endpoint_label(const struct endpoint *ep);
 /* Equal for endpoints that are one voice. */
 unsigned endpoint_group(const struct endpoint *ep);
 /* Known to be the chain we mean, not stale, not aside, breaker closed. */
 bool endpoint_is_usable(const struct endpoint *ep, uint64_t now_ms);
+/* It would be, if its head moved. */
+bool endpoint_is_only_stale(const struct endpoint *ep, uint64_t now_ms);
 /* The breaker has been open long enough, or it is time to identify it. */
 bool endpoint_wants_probe(const struct endpoint *ep, uint64_t now_ms);
 /* The answer to that: is it the chain we mean? */

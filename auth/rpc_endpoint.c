@@ -74,6 +74,31 @@ static struct endpoint_labels *find_labels(const char *label)
 	return at;
 }
 
+struct kept {
+	struct kept *next;
+	char text[160];
+};
+
+static _Atomic(struct kept *) all_kept;
+
+const char *rpc_label(const char *text)
+{
+	struct kept *at = atomic_load(&all_kept);
+
+	for (; at; at = at->next) {
+		if (strcmp(at->text, text) == 0)
+			return at->text;
+	}
+	at = calloc(1, sizeof(*at));
+	if (!at)
+		return "";
+	(void)snprintf(at->text, sizeof(at->text), "%s", text);
+	at->next = atomic_load(&all_kept);
+	while (!atomic_compare_exchange_weak(&all_kept, &at->next, at))
+		;
+	return at->text;
+}
+
 void endpoint_count(struct endpoint *ep, enum chain_method method,
 		    enum rpc_outcome outcome)
 {
@@ -102,12 +127,21 @@ unsigned endpoint_group(const struct endpoint *ep)
 
 /* ---- what is known of an endpoint ---- */
 
-bool endpoint_is_usable(const struct endpoint *ep, uint64_t now_ms)
+static bool is_answering(const struct endpoint *ep, uint64_t now_ms)
 {
 	return atomic_load(&ep->is_good) && !atomic_load(&ep->is_open) &&
-	       !atomic_load(&ep->is_stale) &&
 	       now_ms >= atomic_load(&ep->quiet_until_ms) &&
 	       now_ms >= atomic_load(&ep->aside_until_ms);
+}
+
+bool endpoint_is_usable(const struct endpoint *ep, uint64_t now_ms)
+{
+	return is_answering(ep, now_ms) && !atomic_load(&ep->is_stale);
+}
+
+bool endpoint_is_only_stale(const struct endpoint *ep, uint64_t now_ms)
+{
+	return is_answering(ep, now_ms) && atomic_load(&ep->is_stale);
 }
 
 bool endpoint_wants_probe(const struct endpoint *ep, uint64_t now_ms)

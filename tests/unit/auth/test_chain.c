@@ -440,10 +440,13 @@ Test(chain, reads_tokens_and_accounts)
 			      "00000000000000000000\"")
 			.is.symbol,
 		"MKR");
-	cr_assert_eq(read_one(req, "\"0x\"").outcome, CHAIN_UNANSWERED);
+	/* No token: that is an answer. */
+	cr_assert_eq(read_one(req, "\"0x\"").outcome, CHAIN_NULL);
+	cr_assert_eq(read_one(req, "7").outcome, CHAIN_UNANSWERED);
 	req.ask = CHAIN_ASK_DECIMALS;
 	cr_assert_eq(read_one(req, "\"" V("12") "\"").is.number, 18);
-	cr_assert_eq(read_one(req, "\"0x12\"").outcome, CHAIN_UNANSWERED);
+	cr_assert_eq(read_one(req, "\"0x12\"").outcome, CHAIN_NULL);
+	cr_assert_eq(read_one(req, "\"0x1\"").outcome, CHAIN_UNANSWERED);
 	req.ask = CHAIN_ASK_CODE;
 	cr_assert_not(read_one(req, "\"0x\"").is.flag);
 	cr_assert(read_one(req, "\"0x60\"").is.flag);

@@ -1,0 +1,931 @@
+#include "auth/follower.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/board.h"
+#include "auth/headers.h"
+#include "auth/quorum.h"
+#include "core/clock.h"
+#include "core/err.h"
+#include "core/log.h"
+#include "core/metrics.h"
+
+#define STALE_BLOCKS   10 /* §15.1: its head is that old */
+#define STALE_BEHIND   5  /* or that many blocks behind the median */
+#define FRESH_BLOCKS   5  /* §14 */
+#define CHUNK_MAX      100
+#define BACKFILL       128 /* headers known before the first head */
+#define ALARM_AFTER_MS 600000
+#define CHECK_AGAIN_MS 60000
+#define SKEW_MAX_S     60
+#define WHY_MAX        160
+
+enum { ASK_LATEST, ASK_FINAL, ASK_SAFE, ASKS };
+
+static const struct chain_request heads_asked[ASKS] = {
+	[ASK_LATEST] = {.ask = CHAIN_ASK_LATEST},
+	[ASK_FINAL] = {.ask = CHAIN_ASK_FINAL},
+	[ASK_SAFE] = {.ask = CHAIN_ASK_SAFE},
+};
+
+/* What an endpoint said in this round, and when its head last changed. */
+struct outlook {
+	bool has_head;
+	struct chain_header head;
+	bool has_final, has_safe;
+	uint64_t final, safe;
+	uint8_t seen_hash[32];
+	uint64_t changed_ms; /* 0: never */
+};
+
+struct option_check {
+	enum { CHECK_WAITING, CHECK_GOOD, CHECK_REFUSED } state;
+	char why[WHY_MAX];
+};
+
+struct follower_metrics {
+	struct metric *head, *safe, *final, *age, *reorgs, *depth, *skew;
+};
+
+struct follower {
+	struct follower_config config;
+	struct rpc_chain *chain;
+	struct rpc *rpc;
+	pthread_t thread;
+	unsigned interval_ms;
+
+	struct outlook outlooks[PAYMENTS_ENDPOINTS_MAX];
+	struct headers headers;
+	struct chain_header links[HEADERS_MAX]; /* a new part, from its end */
+	struct chain_header chunk[CHUNK_MAX];
+	unsigned chunk_count;
+	struct follower_view now;
+	uint8_t head_hash[32];
+	bool has_final_hash;
+	uint64_t final_number;
+	uint8_t final_hash[32];
+	uint64_t agreed_ms;
+	uint64_t checked_ms;
+	bool is_known; /* `know` has said yes */
+	bool is_foreign;
+	struct follower_metrics metrics;
+
+	struct board view;
+	atomic_bool is_alarmed;
+	_Atomic uint64_t head_time_s;
+	_Atomic uint64_t head_seen_ms;
+	struct board checks[OFFER_OPTIONS_MAX];
+};
+
+/* ---- what endpoints say ---- */
+
+static unsigned groups_of(const struct follower *f, uint32_t mask)
+{
+	unsigned groups[PAYMENTS_ENDPOINTS_MAX];
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++)
+		groups[i] = endpoint_group(f->chain->endpoints[i]);
+	return quorum_groups(groups, f->chain->endpoints_count, mask);
+}
+
+static bool is_quorum(const struct follower *f, uint32_t mask)
+{
+	return groups_of(f, mask) >= f->chain->quorum;
+}
+
+/* Stale ones are asked too: that is how they come back. */
+static bool is_asked(const struct endpoint *ep, uint64_t now_ms)
+{
+	return endpoint_is_usable(ep, now_ms) ||
+	       endpoint_is_only_stale(ep, now_ms);
+}
+
+static int ask_heads(struct follower *f, struct chain_answer answers[][ASKS],
+		     uint32_t *asked)
+{
+	struct rpc_call calls[PAYMENTS_ENDPOINTS_MAX];
+	uint64_t now_ms = clock_mono_ms();
+	unsigned count = 0;
+
+	*asked = 0;
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		struct endpoint *ep = f->chain->endpoints[i];
+
+		if (!is_asked(ep, now_ms))
+			continue;
+		*asked |= 1u << i;
+		calls[count++] = (struct rpc_call){.endpoint = ep,
+						   .requests = heads_asked,
+						   .count = ASKS,
+						   .answers = answers[i]};
+	}
+	return count ? rpc_run(f->rpc, calls, count) : ERR_AGAIN;
+}
+
+static void hear(struct outlook *o, const struct chain_answer *answers,
+		 uint64_t now_ms)
+{
+	o->has_head = answers[ASK_LATEST].outcome == CHAIN_ANSWERED;
+	o->has_final = answers[ASK_FINAL].outcome == CHAIN_ANSWERED;
+	o->has_safe = answers[ASK_SAFE].outcome == CHAIN_ANSWERED;
+	if (o->has_final)
+		o->final = answers[ASK_FINAL].is.header.number;
+	if (o->has_safe)
+		o->safe = answers[ASK_SAFE].is.header.number;
+	if (!o->has_head)
+		return;
+	o->head = answers[ASK_LATEST].is.header;
+	if (o->changed_ms == 0 || memcmp(o->seen_hash, o->head.hash, 32) != 0) {
+		memcpy(o->seen_hash, o->head.hash, 32);
+		o->changed_ms = now_ms;
+	}
+}
+
+/* §15.1. Returns those that count. */
+static uint32_t judge_stale(struct follower *f, uint32_t asked, uint64_t now_ms)
+{
+	uint64_t numbers[PAYMENTS_ENDPOINTS_MAX];
+	uint32_t good = 0;
+	unsigned count = 0;
+	uint64_t median;
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		if (asked & 1u << i && f->outlooks[i].has_head)
+			numbers[count++] = f->outlooks[i].head.number;
+	}
+	if (count == 0)
+		return 0;
+	median = quorum_median(numbers, count);
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		const struct outlook *o = &f->outlooks[i];
+		bool stale;
+
+		if (!(asked & 1u << i) || !o->has_head)
+			continue;
+		stale = now_ms - o->changed_ms >
+				(uint64_t)STALE_BLOCKS *
+					f->chain->block_time_ms ||
+			o->head.number + STALE_BEHIND < median;
+		endpoint_set_stale(f->chain->endpoints[i], stale);
+		if (!stale)
+			good |= 1u << i;
+	}
+	return good;
+}
+
+enum height { HEIGHT_HEAD, HEIGHT_FINAL, HEIGHT_SAFE };
+
+static bool height_of(const struct outlook *o, enum height which, uint64_t *out)
+{
+	switch (which) {
+	case HEIGHT_HEAD:
+		*out = o->head.number;
+		return o->has_head;
+	case HEIGHT_FINAL:
+		*out = o->final;
+		return o->has_final;
+	case HEIGHT_SAFE:
+		*out = o->safe;
+		return o->has_safe;
+	}
+	return false;
+}
+
+static bool agree_height(const struct follower *f, uint32_t good,
+			 enum height which, uint64_t *out)
+{
+	uint64_t numbers[PAYMENTS_ENDPOINTS_MAX];
+	unsigned groups[PAYMENTS_ENDPOINTS_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		if (!(good & 1u << i) ||
+		    !height_of(&f->outlooks[i], which, &numbers[count]))
+			continue;
+		groups[count++] = endpoint_group(f->chain->endpoints[i]);
+	}
+	return quorum_height(numbers, groups, count, f->chain->quorum, out);
+}
+
+/* Header `number` of each of `mask`; its own head need not be asked for. */
+static int ask_number(struct follower *f, uint32_t mask, uint64_t number,
+		      struct chain_answer *answers)
+{
+	struct chain_request req = {.ask = CHAIN_ASK_BLOCK, .number = number};
+	struct rpc_call calls[PAYMENTS_ENDPOINTS_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		const struct outlook *o = &f->outlooks[i];
+
+		answers[i] = (struct chain_answer){.outcome = CHAIN_UNANSWERED};
+		if (!(mask & 1u << i) || !o->has_head)
+			continue;
+		if (o->head.number == number) {
+			answers[i].outcome = CHAIN_ANSWERED;
+			answers[i].is.header = o->head;
+		} else if (o->head.number > number) {
+			calls[count++] = (struct rpc_call){
+				.endpoint = f->chain->endpoints[i],
+				.requests = &req,
+				.count = 1,
+				.answers = &answers[i]};
+		}
+	}
+	return count ? rpc_run(f->rpc, calls, count) : 0;
+}
+
+/* Those that gave the same header, a quorum of them; 0: none. */
+static uint32_t agree_header(const struct follower *f,
+			     const struct chain_answer *answers,
+			     struct chain_header *out)
+{
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		uint32_t same = 0;
+
+		if (answers[i].outcome != CHAIN_ANSWERED)
+			continue;
+		for (unsigned j = 0; j < f->chain->endpoints_count; j++) {
+			if (answers[j].outcome == CHAIN_ANSWERED &&
+			    memcmp(answers[i].is.header.hash,
+				   answers[j].is.header.hash, 32) == 0)
+				same |= 1u << j;
+		}
+		if (!is_quorum(f, same))
+			continue;
+		*out = answers[i].is.header;
+		return same;
+	}
+	return 0;
+}
+
+/* ---- linking headers (§11) ---- */
+
+/* Numbers first..last from an endpoint that agreed on the head. */
+static int fetch(struct follower *f, struct endpoint *ep, uint64_t first,
+		 unsigned count)
+{
+	struct chain_request reqs[CHUNK_MAX];
+	struct chain_answer answers[CHUNK_MAX];
+	struct rpc_call call = {.endpoint = ep,
+				.requests = reqs,
+				.count = count,
+				.answers = answers};
+	int err;
+
+	assert(count > 0 && count <= CHUNK_MAX);
+	for (unsigned i = 0; i < count; i++)
+		reqs[i] = (struct chain_request){.ask = CHAIN_ASK_BLOCK,
+						 .number = first + i};
+	f->chunk_count = 0;
+	err = rpc_run(f->rpc, &call, 1);
+	for (unsigned i = 0; i < count && !err; i++) {
+		if (answers[i].outcome != CHAIN_ANSWERED)
+			err = ERR_AGAIN;
+		else
+			f->chunk[i] = answers[i].is.header;
+	}
+	if (!err)
+		f->chunk_count = count;
+	return err;
+}
+
+/* The header under `above`, which must be its parent. */
+static int fetch_parent(struct follower *f, struct endpoint *ep,
+			const struct chain_header *above, unsigned chunk,
+			struct chain_header *out)
+{
+	uint64_t number = above->number - 1;
+	uint64_t first;
+	int err;
+
+	if (f->chunk_count == 0 || number < f->chunk[0].number ||
+	    number > f->chunk[f->chunk_count - 1].number) {
+		first = number + 1 > chunk ? number + 1 - chunk : 0;
+		err = fetch(f, ep, first, (unsigned)(number - first + 1));
+		if (err)
+			return err;
+	}
+	*out = f->chunk[number - f->chunk[0].number];
+	/* It was replaced while we were asking: next time. */
+	return memcmp(out->hash, above->parent, 32) == 0 ? 0 : ERR_AGAIN;
+}
+
+/* How many to ask for under `number`: all of a gap, else ever more. */
+static unsigned chunk_for(const struct follower *f, uint64_t number,
+			  unsigned depth)
+{
+	uint64_t gap;
+
+	if (f->headers.is_empty)
+		return CHUNK_MAX;
+	gap = number > f->headers.tip ? number - f->headers.tip : 0;
+	if (gap > 0)
+		return gap < CHUNK_MAX ? (unsigned)gap : CHUNK_MAX;
+	return depth < CHUNK_MAX ? depth + 1 : CHUNK_MAX;
+}
+
+static bool is_below_ring(const struct follower *f, uint64_t number,
+			  unsigned count)
+{
+	if (f->headers.is_empty)
+		return count >= BACKFILL;
+	return number < f->headers.first;
+}
+
+/*
+ * From `head` down to what the ring has. The new part lies at the end of
+ * f->links. `*replaced` is the first number that is another block now.
+ */
+static int link_down(struct follower *f, struct endpoint *ep,
+		     const struct chain_header *head, unsigned *count,
+		     uint64_t *replaced)
+{
+	struct chain_header *at = &f->links[HEADERS_MAX - 1];
+
+	*at = *head;
+	*count = 1;
+	f->chunk_count = 0;
+	while (at->number > 0 && *count < HEADERS_MAX) {
+		uint64_t below = at->number - 1;
+		const uint8_t *known = headers_find(&f->headers, below);
+		int err;
+
+		if (known && memcmp(known, at->parent, 32) == 0) {
+			*replaced = at->number;
+			return 0;
+		}
+		if (is_below_ring(f, below, *count))
+			break;
+		err = fetch_parent(f, ep, at, chunk_for(f, below, *count),
+				   at - 1);
+		if (err)
+			return err;
+		at--;
+		(*count)++;
+	}
+	*replaced = 0; /* nothing in common: everything may have changed */
+	return 0;
+}
+
+static void tell_reorg(struct follower *f, uint64_t first, uint64_t last)
+{
+	uint64_t depth = last - first + 1;
+
+	metric_add(f->metrics.reorgs, 1);
+	metric_set(f->metrics.depth, (int64_t)depth);
+	LOG_UNUSUAL("blocks were replaced", log_text("chain", f->chain->name),
+		    log_u64("first", first), log_u64("last", last));
+}
+
+/* A head that the quorum has agreed on joins the ring. */
+static int extend(struct follower *f, struct endpoint *ep,
+		  const struct chain_header *head, struct follower_news *news)
+{
+	const uint8_t *known = headers_find(&f->headers, head->number);
+	bool was_empty = f->headers.is_empty;
+	uint64_t tip = f->headers.tip;
+	uint64_t replaced = 0;
+	unsigned count;
+	int err;
+
+	if (known && memcmp(known, head->hash, 32) == 0)
+		return 0;
+	/* Too far ahead to link: what lies between is looked at as new. */
+	if (!was_empty && head->number > tip + HEADERS_MAX / 2) {
+		headers_restart(&f->headers, head);
+		news->replaced_first = 0;
+		news->replaced_last = head->number;
+		return 0;
+	}
+	err = link_down(f, ep, head, &count, &replaced);
+	if (err)
+		return err;
+	headers_set(&f->headers, &f->links[HEADERS_MAX - count], count);
+	if (!was_empty && replaced <= tip) {
+		news->replaced_first = replaced;
+		news->replaced_last = tip;
+		tell_reorg(f, replaced, tip);
+	}
+	return 0;
+}
+
+/* ---- finality ---- */
+
+/* One endpoint's word is not enough to stop crediting. */
+static int confirm_alarm(struct follower *f, uint32_t good)
+{
+	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX];
+	struct chain_header header;
+	int err = ask_number(f, good, f->final_number, answers);
+
+	if (err || !agree_header(f, answers, &header) ||
+	    memcmp(header.hash, f->final_hash, 32) == 0)
+		return err;
+	memcpy(f->final_hash, header.hash, 32);
+	atomic_store(&f->is_alarmed, true);
+	LOG_BROKEN("a finalized block has changed: nothing is credited until "
+		   "this is acknowledged",
+		   log_text("chain", f->chain->name),
+		   log_u64("block", f->final_number));
+	return 0;
+}
+
+static int watch_final(struct follower *f, uint32_t good)
+{
+	const uint8_t *hash;
+	int err = 0;
+
+	if (f->has_final_hash) {
+		hash = headers_find(&f->headers, f->final_number);
+		if (hash && memcmp(hash, f->final_hash, 32) != 0)
+			err = confirm_alarm(f, good);
+	}
+	if (err || !f->now.at.has_final ||
+	    (f->has_final_hash && f->now.at.final <= f->final_number))
+		return err;
+	hash = headers_find(&f->headers, f->now.at.final);
+	if (!hash)
+		return 0;
+	f->has_final_hash = true;
+	f->final_number = f->now.at.final;
+	memcpy(f->final_hash, hash, 32);
+	return 0;
+}
+
+/* ---- the checks of §19 ---- */
+
+static void set_check(struct follower *f, unsigned i, int state,
+		      const char *why)
+{
+	const struct offer_option *option = &f->config.options[i];
+	struct option_check check;
+	struct option_check next = {.state = CHECK_WAITING};
+
+	next.state = state == CHECK_GOOD ? CHECK_GOOD : CHECK_REFUSED;
+	if (why)
+		(void)snprintf(next.why, sizeof(next.why),
+			       "option %u on chain %s: %s", option->id,
+			       f->chain->name, why);
+	board_read(&f->checks[i], &check, sizeof(check));
+	if (check.state != next.state && why)
+		LOG_BROKEN("an option cannot be offered",
+			   log_text("why", next.why));
+	board_write(&f->checks[i], &next, sizeof(next));
+}
+
+enum { TOKEN_CODE, TOKEN_DECIMALS, TOKEN_SYMBOL, TOKEN_ASKS };
+
+static bool is_same_answer(const struct chain_answer *a,
+			   const struct chain_answer *b, unsigned ask)
+{
+	if (a->outcome != b->outcome)
+		return false;
+	if (a->outcome == CHAIN_NULL)
+		return true;
+	switch (ask) {
+	case TOKEN_CODE:
+		return a->is.flag == b->is.flag;
+	case TOKEN_DECIMALS:
+		return a->is.number == b->is.number;
+	default:
+		return strcmp(a->is.symbol, b->is.symbol) == 0;
+	}
+}
+
+/* What a quorum says; NULL: no such thing. */
+static const struct chain_answer *
+agree_token(const struct follower *f, struct chain_answer answers[][TOKEN_ASKS],
+	    uint32_t good, unsigned ask)
+{
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		uint32_t same = 0;
+
+		if (!(good & 1u << i) ||
+		    (answers[i][ask].outcome != CHAIN_ANSWERED &&
+		     answers[i][ask].outcome != CHAIN_NULL))
+			continue;
+		for (unsigned j = 0; j < f->chain->endpoints_count; j++) {
+			if (good & 1u << j &&
+			    is_same_answer(&answers[i][ask], &answers[j][ask],
+					   ask))
+				same |= 1u << j;
+		}
+		if (is_quorum(f, same))
+			return &answers[i][ask];
+	}
+	return NULL;
+}
+
+static int ask_token(struct follower *f, const struct offer_option *option,
+		     uint32_t good, struct chain_answer answers[][TOKEN_ASKS])
+{
+	struct chain_request reqs[TOKEN_ASKS] = {{.ask = CHAIN_ASK_CODE},
+						 {.ask = CHAIN_ASK_DECIMALS},
+						 {.ask = CHAIN_ASK_SYMBOL}};
+	struct rpc_call calls[PAYMENTS_ENDPOINTS_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < TOKEN_ASKS; i++)
+		memcpy(reqs[i].address, option->token, ADDRESS_SIZE);
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		if (good & 1u << i)
+			calls[count++] = (struct rpc_call){
+				.endpoint = f->chain->endpoints[i],
+				.requests = reqs,
+				.count = TOKEN_ASKS,
+				.answers = answers[i]};
+	}
+	return rpc_run(f->rpc, calls, count);
+}
+
+static bool needs(const struct offer_option *option, enum policy_mode mode)
+{
+	return option->activate.mode == mode || option->settle.mode == mode;
+}
+
+/* NULL: as configured. `*known` false: not all has been answered. */
+static const char *judge_token(const struct follower *f,
+			       const struct offer_option *option,
+			       struct chain_answer answers[][TOKEN_ASKS],
+			       uint32_t good, bool *known)
+{
+	const struct chain_answer *code =
+		agree_token(f, answers, good, TOKEN_CODE);
+	const struct chain_answer *decimals =
+		agree_token(f, answers, good, TOKEN_DECIMALS);
+	const struct chain_answer *symbol =
+		agree_token(f, answers, good, TOKEN_SYMBOL);
+
+	*known = code != NULL;
+	if (code && !code->is.flag)
+		return "there is no contract at the token's address";
+	*known = code && decimals && symbol;
+	if (!*known)
+		return NULL;
+	if (decimals->outcome == CHAIN_NULL ||
+	    decimals->is.number != option->decimals)
+		return "the token's decimals() are not those configured";
+	if (symbol->outcome == CHAIN_NULL ||
+	    strcmp(symbol->is.symbol, option->symbol) != 0)
+		return "the token's symbol() is not the one configured";
+	return NULL;
+}
+
+/* A tag may be missing because a chain is young: looked at again later. */
+static const char *judge_tags(const struct follower *f,
+			      const struct offer_option *option)
+{
+	if (needs(option, POLICY_SAFE) && !f->now.at.has_safe)
+		return "a policy needs «safe», which the chain has not";
+	if (needs(option, POLICY_FINAL) && !f->now.at.has_final)
+		return "a policy needs «finalized», which the chain has not";
+	return NULL;
+}
+
+static int check_option(struct follower *f, unsigned i, uint32_t good)
+{
+	const struct offer_option *option = &f->config.options[i];
+	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX][TOKEN_ASKS];
+	const char *why;
+	bool known;
+	int err = ask_token(f, option, good, answers);
+
+	if (err)
+		return err;
+	why = judge_token(f, option, answers, good, &known);
+	if (!known)
+		return 0;
+	if (!why)
+		why = judge_tags(f, option);
+	set_check(f, i, why ? CHECK_REFUSED : CHECK_GOOD, why);
+	return 0;
+}
+
+static int check_options(struct follower *f, uint32_t good, uint64_t now_ms)
+{
+	bool again =
+		f->checked_ms == 0 || now_ms - f->checked_ms >= CHECK_AGAIN_MS;
+	int err = 0;
+
+	for (unsigned i = 0; i < f->config.options_count && !err; i++) {
+		struct option_check check;
+
+		board_read(&f->checks[i], &check, sizeof(check));
+		if (f->config.options[i].chain_id != f->chain->id ||
+		    check.state == CHECK_GOOD ||
+		    (check.state == CHECK_REFUSED && !again))
+			continue;
+		err = check_option(f, i, good);
+	}
+	if (again)
+		f->checked_ms = now_ms;
+	return err;
+}
+
+/* ---- one round ---- */
+
+/* §14: logged above a minute. The first head we see may be an old one. */
+static void watch_clock(const struct follower *f, bool is_first)
+{
+	int64_t skew = (int64_t)clock_wall_s() - (int64_t)f->now.head_time_s;
+
+	if (is_first)
+		return;
+	metric_set(f->metrics.skew, skew);
+	if (skew > SKEW_MAX_S || skew < -SKEW_MAX_S)
+		LOG_UNUSUAL("clock and chain differ",
+			    log_text("chain", f->chain->name),
+			    log_i64("seconds", skew));
+}
+
+static void take_head(struct follower *f, const struct chain_header *head,
+		      uint64_t now_ms)
+{
+	bool is_first = f->now.head_seen_ms == 0;
+
+	f->now.at.head = head->number;
+	if (!is_first && memcmp(f->head_hash, head->hash, 32) == 0)
+		return;
+	memcpy(f->head_hash, head->hash, 32);
+	f->now.head_time_s = head->time_s;
+	f->now.head_seen_ms = now_ms;
+	atomic_store(&f->head_time_s, head->time_s);
+	atomic_store(&f->head_seen_ms, now_ms);
+	watch_clock(f, is_first);
+}
+
+static unsigned first_of(uint32_t mask)
+{
+	return (unsigned)__builtin_ctz(mask);
+}
+
+static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
+{
+	struct follower_news news = {.replaced_first = 1};
+	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX];
+	struct chain_position before = f->now.at;
+	struct chain_header head;
+	uint64_t number;
+	uint32_t with;
+	int err;
+
+	if (!agree_height(f, good, HEIGHT_HEAD, &number))
+		return ERR_AGAIN;
+	err = ask_number(f, good, number, answers);
+	if (err)
+		return err;
+	with = agree_header(f, answers, &head);
+	if (!with)
+		return ERR_AGAIN;
+	err = extend(f, f->chain->endpoints[first_of(with)], &head, &news);
+	if (err)
+		return err;
+	take_head(f, &head, now_ms);
+	f->now.at.has_final =
+		agree_height(f, good, HEIGHT_FINAL, &f->now.at.final);
+	f->now.at.has_safe =
+		agree_height(f, good, HEIGHT_SAFE, &f->now.at.safe);
+	f->agreed_ms = now_ms;
+	f->now.is_usable = true;
+	news.at = f->now.at;
+	err = watch_final(f, good);
+	if (err)
+		return err;
+	if (memcmp(&before, &news.at, sizeof(before)) != 0 ||
+	    news.replaced_first <= news.replaced_last)
+		f->config.moved(f->config.ctx, &news);
+	return check_options(f, good, now_ms);
+}
+
+static void publish(struct follower *f, uint64_t now_ms)
+{
+	uint32_t usable = 0;
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		if (endpoint_is_usable(f->chain->endpoints[i], now_ms))
+			usable |= 1u << i;
+	}
+	f->now.endpoints_good = (unsigned)__builtin_popcount(usable);
+	f->now.is_usable = f->now.head_seen_ms != 0 && is_quorum(f, usable);
+	board_write(&f->view, &f->now, sizeof(f->now));
+	metric_set(f->metrics.head, (int64_t)f->now.at.head);
+	metric_set(f->metrics.safe, (int64_t)f->now.at.safe);
+	metric_set(f->metrics.final, (int64_t)f->now.at.final);
+	if (f->now.head_seen_ms)
+		metric_set(f->metrics.age,
+			   (int64_t)((now_ms - f->now.head_seen_ms) / 1000));
+}
+
+static int identify(struct follower *f, uint64_t now_ms)
+{
+	unsigned mask = 0;
+	int err;
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		if (endpoint_wants_probe(f->chain->endpoints[i], now_ms))
+			mask |= 1u << i;
+	}
+	err = mask ? rpc_identify(f->rpc, f->chain, mask) : 0;
+	if (err || f->is_known || !f->chain->has_genesis)
+		return err;
+	if (f->config.know)
+		err = f->config.know(f->config.ctx, f->chain->id,
+				     f->chain->genesis);
+	f->is_known = err == 0;
+	f->is_foreign = err == ERR_CONFLICT;
+	if (f->is_foreign)
+		LOG_BROKEN("the chain has another block 0 than the one its "
+			   "payments are from; it is not used",
+			   log_text("chain", f->chain->name));
+	return err;
+}
+
+static void step(struct follower *f)
+{
+	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX][ASKS];
+	uint64_t now_ms = clock_mono_ms();
+	uint32_t asked = 0;
+	uint32_t good = 0;
+	int err = f->is_foreign ? ERR_CONFLICT : identify(f, now_ms);
+
+	if (err == ERR_CONFLICT || rpc_is_aborted(f->rpc))
+		return;
+	if (!err && f->is_known)
+		err = ask_heads(f, answers, &asked);
+	now_ms = clock_mono_ms();
+	for (unsigned i = 0; i < f->chain->endpoints_count && !err; i++) {
+		f->outlooks[i].has_head = false;
+		if (asked & 1u << i)
+			hear(&f->outlooks[i], answers[i], now_ms);
+	}
+	if (!err)
+		good = judge_stale(f, asked, now_ms);
+	if (good)
+		err = follow(f, good, now_ms);
+	publish(f, clock_mono_ms());
+	if (now_ms - f->agreed_ms > ALARM_AFTER_MS && !rpc_is_aborted(f->rpc))
+		LOG_BROKEN("endpoints do not agree on a head",
+			   log_text("chain", f->chain->name),
+			   log_u64("good", f->now.endpoints_good),
+			   log_err(err));
+}
+
+static void *run(void *arg)
+{
+	struct follower *f = arg;
+
+	f->agreed_ms = clock_mono_ms();
+	while (!rpc_is_aborted(f->rpc)) {
+		step(f);
+		rpc_sleep(f->rpc, f->interval_ms);
+	}
+	return NULL;
+}
+
+/* ---- questions from other threads ---- */
+
+void follower_view(const struct follower *follower, struct follower_view *out)
+{
+	board_read(&follower->view, out, sizeof(*out));
+}
+
+uint64_t follower_head_s(const struct follower *follower)
+{
+	uint64_t seen_ms = atomic_load(&follower->head_seen_ms);
+	uint64_t fresh_ms =
+		(uint64_t)FRESH_BLOCKS * follower->chain->block_time_ms;
+
+	if (seen_ms == 0 || clock_mono_ms() - seen_ms > fresh_ms)
+		return 0;
+	return atomic_load(&follower->head_time_s);
+}
+
+bool follower_is_alarmed(const struct follower *follower)
+{
+	return atomic_load(&follower->is_alarmed);
+}
+
+void follower_acknowledge(struct follower *follower)
+{
+	if (atomic_exchange(&follower->is_alarmed, false))
+		LOG_INFO("change of a finalized block acknowledged",
+			 log_text("chain", follower->chain->name));
+}
+
+int follower_option(const struct follower *follower, unsigned i, char *why,
+		    size_t why_size)
+{
+	struct option_check check;
+
+	assert(i < follower->config.options_count);
+	board_read(&follower->checks[i], &check, sizeof(check));
+	(void)snprintf(why, why_size, "%s", check.why);
+	switch (check.state) {
+	case CHECK_WAITING:
+		(void)snprintf(why, why_size, "chain %s has not answered yet",
+			       follower->chain->name);
+		return ERR_AGAIN;
+	case CHECK_GOOD:
+		return 0;
+	case CHECK_REFUSED:
+		break;
+	}
+	return ERR_DENIED;
+}
+
+/* ---- life ---- */
+
+static unsigned interval_of(const struct rpc_chain *chain)
+{
+	/* Chains faster than any real one are those of tests. */
+	if (chain->block_time_ms <= 1000)
+		return 200;
+	return chain->block_time_ms / 3 > 2000 ? chain->block_time_ms / 3
+					       : 2000;
+}
+
+static void make_metrics(struct follower *f)
+{
+	char label[64];
+	const char *chain;
+
+	(void)snprintf(label, sizeof(label), "chain=\"%s\"", f->chain->name);
+	chain = rpc_label(label);
+	f->metrics = (struct follower_metrics){
+		.head = metric_gauge("mailpay_head", chain, "head agreed on"),
+		.safe = metric_gauge("mailpay_safe", chain, "safe block"),
+		.final = metric_gauge("mailpay_finalized", chain,
+				      "finalized block"),
+		.age = metric_gauge("mailpay_head_age_seconds", chain,
+				    "time since the head was first seen"),
+		.reorgs = metric_counter("mailpay_reorgs_total", chain,
+					 "times that blocks were replaced"),
+		.depth = metric_gauge("mailpay_reorg_depth", chain,
+				      "blocks replaced the last time"),
+		.skew = metric_gauge("mailpay_clock_skew_seconds", chain,
+				     "our clock less the head's timestamp"),
+	};
+}
+
+static int start_thread(struct follower *f)
+{
+	char title[16];
+	sigset_t all;
+	sigset_t before;
+	int failed;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
+	failed = pthread_create(&f->thread, NULL, run, f);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (failed)
+		return ERR_IO;
+	(void)snprintf(title, sizeof(title), "follow-%.8s", f->chain->name);
+	(void)pthread_setname_np(f->thread, title);
+	return 0;
+}
+
+int follower_start(const struct follower_config *config, struct follower **out)
+{
+	struct follower *f = calloc(1, sizeof(*f));
+	int err = ERR_NOMEM;
+
+	_Static_assert(sizeof(struct option_check) <= BOARD_SIZE, "board");
+	_Static_assert(sizeof(struct follower_view) <= BOARD_SIZE, "board");
+	if (!f || rpc_new(&f->rpc))
+		goto out;
+	assert(config->options_count <= OFFER_OPTIONS_MAX);
+	f->config = *config;
+	f->chain = config->chain;
+	f->interval_ms = config->interval_ms ? config->interval_ms
+					     : interval_of(f->chain);
+	headers_init(&f->headers);
+	make_metrics(f);
+	err = start_thread(f);
+	if (err)
+		goto out;
+	*out = f;
+	f = NULL;
+out:
+	if (f) {
+		rpc_free(f->rpc);
+		free(f);
+	}
+	return err;
+}
+
+void follower_stop(struct follower *follower)
+{
+	if (!follower)
+		return;
+	rpc_abort(follower->rpc);
+	(void)pthread_join(follower->thread, NULL);
+	rpc_free(follower->rpc);
+	free(follower);
+}

@@ -1,0 +1,65 @@
+#ifndef AUTH_FOLLOWER_H
+#define AUTH_FOLLOWER_H
+/*
+ * Follows one chain (payments.md §10, §11): identifies its endpoints, agrees
+ * with a quorum of them on the head, links headers, and tells when blocks
+ * were replaced or a finalized one has changed.
+ *
+ * Thread: one of its own, which calls `moved` and `know`. follower_view() and
+ *         the other questions from any.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth/finding.h"
+#include "auth/offer.h"
+#include "auth/rpc.h"
+
+struct follower;
+
+/* The numbers of `replaced` belong to other blocks now, if first <= last. */
+struct follower_news {
+	struct chain_position at;
+	uint64_t replaced_first;
+	uint64_t replaced_last;
+};
+
+struct follower_config {
+	struct rpc_chain *chain;            /* borrowed */
+	const struct offer_option *options; /* borrowed; of any chain */
+	unsigned options_count;
+	/* Chain id and block 0, before anything is believed; ERR_CONFLICT: we
+	 * knew another block 0, and this chain is not used. NULL: any is new.
+	 */
+	int (*know)(void *ctx, uint64_t id, const uint8_t genesis[static 32]);
+	/* The position has changed. Must be short. */
+	void (*moved)(void *ctx, const struct follower_news *news);
+	void *ctx;
+	unsigned interval_ms; /* 0: of §16.1 */
+};
+
+int follower_start(const struct follower_config *config, struct follower **out);
+/* Aborts what flies and ends the thread. NULL is fine. */
+void follower_stop(struct follower *follower);
+
+struct follower_view {
+	struct chain_position at; /* as agreed; all 0 before the first */
+	uint64_t head_time_s;
+	uint64_t head_seen_ms; /* monotonic, first seen; 0: none yet */
+	unsigned endpoints_good;
+	bool is_usable; /* a quorum is there and has a head */
+};
+void follower_view(const struct follower *follower, struct follower_view *out);
+/* Timestamp of the head if it is fresh (§14), else 0. */
+uint64_t follower_head_s(const struct follower *follower);
+
+/* A finalized block has changed (§11). */
+bool follower_is_alarmed(const struct follower *follower);
+void follower_acknowledge(struct follower *follower);
+
+/* As scheduler_option(), for an option of this chain. */
+int follower_option(const struct follower *follower, unsigned i, char *why,
+		    size_t why_size);
+
+#endif
