@@ -43,8 +43,8 @@ struct backlog *backlog_new(unsigned chains)
 	struct backlog *backlog;
 
 	assert(chains > 0 && chains <= 32);
-	backlog = calloc(1, sizeof(*backlog) +
-				    chains * sizeof(backlog->lanes[0]));
+	backlog = calloc(1,
+			 sizeof(*backlog) + chains * sizeof(backlog->lanes[0]));
 	if (!backlog)
 		return NULL;
 	backlog->chains = chains;

@@ -22,7 +22,6 @@
 #define BACKFILL       128 /* headers known before the first head */
 #define ALARM_AFTER_MS 600000
 #define CHECK_AGAIN_MS 60000
-#define SKEW_MAX_S     60
 #define WHY_MAX        160
 
 enum { ASK_LATEST, ASK_FINAL, ASK_SAFE, ASKS };
@@ -49,7 +48,7 @@ struct option_check {
 };
 
 struct follower_metrics {
-	struct metric *head, *safe, *final, *age, *reorgs, *depth, *skew;
+	struct metric *head, *safe, *final, *age, *reorgs, *depth;
 };
 
 struct follower {
@@ -630,34 +629,17 @@ static int check_options(struct follower *f, uint32_t good, uint64_t now_ms)
 
 /* ---- one round ---- */
 
-/* §14: logged above a minute. The first head we see may be an old one. */
-static void watch_clock(const struct follower *f, bool is_first)
-{
-	int64_t skew = (int64_t)clock_wall_s() - (int64_t)f->now.head_time_s;
-
-	if (is_first)
-		return;
-	metric_set(f->metrics.skew, skew);
-	if (skew > SKEW_MAX_S || skew < -SKEW_MAX_S)
-		LOG_UNUSUAL("clock and chain differ",
-			    log_text("chain", f->chain->name),
-			    log_i64("seconds", skew));
-}
-
 static void take_head(struct follower *f, const struct chain_header *head,
 		      uint64_t now_ms)
 {
-	bool is_first = f->now.head_seen_ms == 0;
-
 	f->now.at.head = head->number;
-	if (!is_first && memcmp(f->head_hash, head->hash, 32) == 0)
+	if (f->now.head_seen_ms && memcmp(f->head_hash, head->hash, 32) == 0)
 		return;
 	memcpy(f->head_hash, head->hash, 32);
 	f->now.head_time_s = head->time_s;
 	f->now.head_seen_ms = now_ms;
 	atomic_store(&f->head_time_s, head->time_s);
 	atomic_store(&f->head_seen_ms, now_ms);
-	watch_clock(f, is_first);
 }
 
 static unsigned first_of(uint32_t mask)
@@ -868,8 +850,6 @@ static void make_metrics(struct follower *f)
 					 "times that blocks were replaced"),
 		.depth = metric_gauge("mailpay_reorg_depth", chain,
 				      "blocks replaced the last time"),
-		.skew = metric_gauge("mailpay_clock_skew_seconds", chain,
-				     "our clock less the head's timestamp"),
 	};
 }
 

@@ -231,18 +231,3 @@ uint64_t quorum_median(const uint64_t *numbers, unsigned count)
 	}
 	return numbers[0];
 }
-
-bool quorum_policy_holds(struct policy policy, const struct chain_position *at,
-			 uint64_t block)
-{
-	switch (policy.mode) {
-	case POLICY_CONFIRMATIONS:
-		return at->head >= block &&
-		       at->head - block + 1 >= policy.confirmations;
-	case POLICY_SAFE:
-		return at->has_safe && block <= at->safe;
-	case POLICY_FINAL:
-		return at->has_final && block <= at->final;
-	}
-	return false;
-}

@@ -68,8 +68,4 @@ uint64_t quorum_median(const uint64_t *numbers, unsigned count);
 /* Groups among the voices of `mask`. */
 unsigned quorum_groups(const unsigned *groups, unsigned count, uint32_t mask);
 
-/* §10: does the policy hold for a payment in that block? */
-bool quorum_policy_holds(struct policy policy, const struct chain_position *at,
-			 uint64_t block);
-
 #endif

@@ -79,21 +79,20 @@ static bool has_outcome(const struct chain_answer *answers,
 }
 
 /* It said nothing against itself: the breaker counts, we ask again. */
-static bool is_silent(struct endpoint *ep, const struct chain_answer *answers)
+static bool is_silent(bool was_open, const struct chain_answer *answers)
 {
 	return has_outcome(answers, CHAIN_THROTTLED) ||
-	       (has_outcome(answers, CHAIN_UNANSWERED) &&
-		!atomic_load(&ep->is_open));
+	       (has_outcome(answers, CHAIN_UNANSWERED) && !was_open);
 }
 
-static void tell(struct rpc_chain *chain, unsigned i, bool sound,
+static void tell(struct rpc_chain *chain, unsigned i, bool sound, bool was_open,
 		 const struct chain_answer *answers)
 {
 	struct endpoint *ep = chain->endpoints[i];
 	bool good = sound && chain->has_genesis &&
 		    is_same_genesis(answers, chain->genesis);
 
-	if (!sound && is_silent(ep, answers))
+	if (!sound && is_silent(was_open, answers))
 		return;
 	if (sound && chain->has_genesis && !good)
 		LOG_BROKEN("endpoint has another block 0",
@@ -107,9 +106,12 @@ int rpc_identify(struct rpc *rpc, struct rpc_chain *chain, unsigned mask)
 	struct rpc_call calls[PAYMENTS_ENDPOINTS_MAX];
 	unsigned count = 0;
 	unsigned sound = 0;
+	unsigned open = 0;
 	int err;
 
 	for (unsigned i = 0; i < chain->endpoints_count; i++) {
+		if (atomic_load(&chain->endpoints[i]->is_open))
+			open |= 1u << i;
 		if (mask & 1u << i)
 			calls[count++] = (struct rpc_call){
 				.endpoint = chain->endpoints[i],
@@ -131,7 +133,8 @@ int rpc_identify(struct rpc *rpc, struct rpc_chain *chain, unsigned mask)
 		learn_genesis(chain, sound, answers);
 	for (unsigned i = 0; i < chain->endpoints_count; i++) {
 		if (mask & 1u << i)
-			tell(chain, i, sound & 1u << i, answers[i]);
+			tell(chain, i, sound & 1u << i, open & 1u << i,
+			     answers[i]);
 	}
 	return 0;
 }

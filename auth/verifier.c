@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth/quorum.h"
+#include "auth/step.h"
 #include "core/clock.h"
 #include "core/err.h"
 
@@ -340,7 +341,7 @@ static bool is_settled(const struct verify_claim *one,
 	if (one->has_policy)
 		policy = one->settle;
 	return finding->kind == FINDING_MINED &&
-	       quorum_policy_holds(policy, &finding->at, finding->block);
+	       policy_holds(policy, &finding->at, finding->block);
 }
 
 static void count_dissents(const struct check *check, unsigned c)
@@ -411,7 +412,7 @@ static bool wants_proof(const struct check *check, unsigned c)
 	return one->claim.scheme == CLAIM_CONTRACT && !one->is_credited &&
 	       one->has_policy && finding->kind == FINDING_MINED &&
 	       finding->fault == CLAIM_NO_REASON &&
-	       quorum_policy_holds(one->activate, &finding->at, finding->block);
+	       policy_holds(one->activate, &finding->at, finding->block);
 }
 
 /* The lowest head among those that agreed: they all know that block. */

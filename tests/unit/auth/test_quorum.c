@@ -1,4 +1,5 @@
 #include "auth/quorum.h"
+#include "auth/step.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -176,12 +177,12 @@ Test(quorum, a_position_without_a_tag_holds_no_policy_of_it)
 	struct policy six = {POLICY_CONFIRMATIONS, 31};
 
 	(void)quorum_facts(voices, 2, 2, 0, &out);
-	cr_assert(quorum_policy_holds(final, &out.at, 110));
-	cr_assert_not(quorum_policy_holds(final, &out.at, 111));
-	cr_assert(quorum_policy_holds(six, &out.at, 100));
-	cr_assert_not(quorum_policy_holds(six, &out.at, 101));
-	cr_assert_not(quorum_policy_holds(six, &out.at, 131));
+	cr_assert(policy_holds(final, &out.at, 110));
+	cr_assert_not(policy_holds(final, &out.at, 111));
+	cr_assert(policy_holds(six, &out.at, 100));
+	cr_assert_not(policy_holds(six, &out.at, 101));
+	cr_assert_not(policy_holds(six, &out.at, 131));
 	voices[1].at.has_final = false;
 	(void)quorum_facts(voices, 2, 2, 0, &out);
-	cr_assert_not(quorum_policy_holds(final, &out.at, 1));
+	cr_assert_not(policy_holds(final, &out.at, 1));
 }

@@ -1,0 +1,326 @@
+#include "auth/scheduler.h"
+
+#include <criterion/criterion.h>
+
+#include "tests/support/verifying.h"
+
+static struct verifying v;
+
+static void begin_one(void)
+{
+	verifying_begin(&v, 1, 1);
+}
+
+static void begin_three(void)
+{
+	verifying_begin(&v, 3, 2);
+}
+
+static void end(void)
+{
+	cr_assert_eq(verifying_end(&v), 0);
+}
+
+static struct claim file(unsigned number, uint64_t block, uint64_t value)
+{
+	struct claim claim = verifying_claim(&v, number, block, value, 0);
+
+	verifying_file(&v, &claim, number);
+	return claim;
+}
+
+#define ASSERT_BECOMES(claim, wanted)                                          \
+	cr_assert(verifying_wait(&v, &(claim), (wanted), 5000),                \
+		  "state %d reason %d",                                        \
+		  verifying_view(&v, &(claim)).record.state,                   \
+		  verifying_view(&v, &(claim)).record.reason)
+
+static void wait_usable(void)
+{
+	struct chain_view view = {.is_usable = false};
+
+	for (int i = 0; i < 500 && !view.is_usable; i++) {
+		verifying_nap(10);
+		(void)scheduler_chain(v.scheduler, 0, &view);
+	}
+	cr_assert(view.is_usable);
+}
+
+TestSuite(scheduler, .init = begin_one, .fini = end, .timeout = 60);
+TestSuite(scheduler_quorum, .init = begin_three, .fini = end, .timeout = 60);
+
+Test(scheduler, an_old_payment_goes_from_received_to_settled)
+{
+	struct claim claim = file(1, 50, 300);
+	struct claim_view view;
+
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+	view = verifying_view(&v, &claim);
+	cr_assert(view.is_credited);
+	cr_assert_eq(view.units, 3);
+	cr_assert_eq(view.record.block, 50);
+	cr_assert_eq(view.record.block_time_s, fake_time(50));
+}
+
+Test(scheduler, a_payment_waits_confirms_is_active_and_settles)
+{
+	struct claim claim;
+
+	verifying_start(&v);
+	claim = file(1, 105, 100);
+	ASSERT_BECOMES(claim, CLAIM_PENDING);
+	verifying_head(&v, 105);
+	/* Its next look is 4 s away: the operator's recheck is at once. */
+	{
+		uint8_t key[CLAIM_KEY_SIZE];
+
+		claim_key(&claim, key);
+		scheduler_poke(v.scheduler, key);
+	}
+	ASSERT_BECOMES(claim, CLAIM_CONFIRMING);
+	verifying_head(&v, 109);
+	verifying_nap(600);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_CONFIRMING);
+	verifying_head(&v, 110);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+	verifying_head(&v, 124);
+	verifying_nap(600);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_ACTIVE);
+	verifying_head(&v, 125);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+Test(scheduler, facts_are_bad_only_when_confirmed)
+{
+	struct claim failed = verifying_claim(&v, 1, 96, 100, FAKE_FAILED);
+	struct claim nothing = verifying_claim(&v, 2, 96, 100, FAKE_NO_LOG);
+
+	verifying_start(&v);
+	verifying_file(&v, &failed, 1);
+	verifying_file(&v, &nothing, 2);
+	ASSERT_BECOMES(failed, CLAIM_CONFIRMING);
+	ASSERT_BECOMES(nothing, CLAIM_CONFIRMING);
+	verifying_head(&v, 101);
+	ASSERT_BECOMES(failed, CLAIM_REJECTED);
+	ASSERT_BECOMES(nothing, CLAIM_REJECTED);
+	cr_assert_eq(verifying_view(&v, &failed).record.reason,
+		     CLAIM_TX_FAILED);
+	cr_assert_eq(verifying_view(&v, &nothing).record.reason,
+		     CLAIM_NO_TRANSFER);
+}
+
+Test(scheduler, contract_proofs_are_asked_for_at_crediting)
+{
+	struct claim good = verifying_claim(&v, 1, 50, 100, 0);
+	struct claim bad = verifying_claim(&v, 2, 50, 100, 0);
+
+	good.scheme = bad.scheme = CLAIM_CONTRACT;
+	verifying_start(&v);
+	verifying_file(&v, &good, 1);
+	ASSERT_BECOMES(good, CLAIM_SETTLED);
+	atomic_store(&v.nodes[0]->proof, -1);
+	verifying_file(&v, &bad, 2);
+	ASSERT_BECOMES(bad, CLAIM_REJECTED);
+	cr_assert_eq(verifying_view(&v, &bad).record.reason, CLAIM_BAD_PROOF);
+}
+
+Test(scheduler, a_payment_that_moved_stays_active)
+{
+	struct claim claim = file(1, 95, 100);
+
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+	atomic_store(&v.nodes[0]->fork_from, 94);
+	atomic_store(&v.nodes[0]->fork, 1);
+	atomic_store(&v.nodes[0]->gone_from, 95);
+	atomic_store(&v.nodes[0]->moved_by, 2);
+	verifying_head(&v, 101);
+	for (int i = 0; i < 500; i++) {
+		if (verifying_view(&v, &claim).record.block == 97)
+			break;
+		verifying_nap(10);
+	}
+	cr_assert_eq(verifying_view(&v, &claim).record.block, 97);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_ACTIVE);
+}
+
+Test(scheduler, a_payment_that_vanished_is_noticed_and_comes_back)
+{
+	struct claim claim = file(1, 95, 100);
+	uint8_t key[CLAIM_KEY_SIZE];
+
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+	atomic_store(&v.nodes[0]->fork_from, 94);
+	atomic_store(&v.nodes[0]->fork, 1);
+	atomic_store(&v.nodes[0]->gone_from, 95);
+	verifying_head(&v, 101);
+	ASSERT_BECOMES(claim, CLAIM_REORGED);
+	atomic_store(&v.nodes[0]->gone_from, UINT64_MAX);
+	claim_key(&claim, key);
+	scheduler_poke(v.scheduler, key);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+}
+
+Test(scheduler, a_changed_finalized_block_stops_crediting)
+{
+	struct chain_view view = {.is_alarmed = false};
+	struct claim claim;
+
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->fork_from, 70); /* finalized is 80 */
+	atomic_store(&v.nodes[0]->fork, 1);
+	verifying_head(&v, 101);
+	for (int i = 0; i < 500 && !view.is_alarmed; i++) {
+		verifying_nap(10);
+		(void)scheduler_chain(v.scheduler, 0, &view);
+	}
+	cr_assert(view.is_alarmed);
+	claim = file(1, 50, 100);
+	verifying_nap(700);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 9), ERR_NOTFOUND);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 1), 0);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+Test(scheduler, an_endpoint_that_is_away_only_delays)
+{
+	struct claim claim = file(1, 50, 100);
+
+	atomic_store(&v.nodes[0]->fault, FAKE_RESET);
+	verifying_start(&v);
+	verifying_nap(500);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	atomic_store(&v.nodes[0]->fault, FAKE_NONE);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+Test(scheduler, stopping_aborts_what_is_under_way)
+{
+	uint64_t began;
+
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->delay_ms, 5000);
+	(void)file(1, 50, 100);
+	verifying_nap(300);
+	began = clock_mono_ms();
+	verifying_stop(&v);
+	cr_assert_lt(clock_mono_ms() - began, 300);
+}
+
+Test(scheduler, the_token_is_checked_before_it_is_offered)
+{
+	char why[256];
+	int err = ERR_AGAIN;
+
+	v.option.decimals = 17;
+	verifying_start(&v);
+	for (int i = 0; i < 500 && err == ERR_AGAIN; i++) {
+		verifying_nap(10);
+		err = scheduler_option(v.scheduler, 0, why, sizeof(why));
+	}
+	cr_assert_eq(err, ERR_DENIED);
+	cr_assert_not_null(strstr(why, "decimals"), "%s", why);
+	verifying_stop(&v);
+	v.option.decimals = 18;
+	verifying_start(&v);
+	err = ERR_AGAIN;
+	for (int i = 0; i < 500 && err == ERR_AGAIN; i++) {
+		verifying_nap(10);
+		err = scheduler_option(v.scheduler, 0, why, sizeof(why));
+	}
+	cr_assert_eq(err, 0, "%s", why);
+}
+
+Test(scheduler, a_fresh_head_tells_the_time)
+{
+	verifying_start(&v);
+	cr_assert_eq(scheduler_head_s(v.scheduler), 0);
+	wait_usable();
+	cr_assert_eq(scheduler_head_s(v.scheduler), fake_time(100));
+	verifying_nap(5200);
+	cr_assert_eq(scheduler_head_s(v.scheduler), 0);
+}
+
+/* B6: one source with many claims, then another with one. */
+Test(scheduler, many_claims_of_one_source_delay_nobody)
+{
+	struct claim one;
+	uint64_t began;
+
+	v.chain.endpoints[0].batch_max = 20;
+	v.workers = 1;
+	v.batch = 20;
+	atomic_store(&v.nodes[0]->delay_ms, 20);
+	for (unsigned i = 0; i < 1000; i++) {
+		struct claim claim = verifying_claim(&v, i, 50, 100, 0);
+
+		verifying_file(&v, &claim, 1);
+	}
+	verifying_start(&v);
+	wait_usable();
+	verifying_nap(300);
+	one = verifying_claim(&v, 5000, 50, 100, 0);
+	began = clock_mono_ms();
+	verifying_file(&v, &one, 2);
+	ASSERT_BECOMES(one, CLAIM_SETTLED);
+	cr_assert_lt(clock_mono_ms() - began, 1000);
+}
+
+Test(scheduler_quorum, a_liar_among_three_changes_nothing)
+{
+	struct claim claim = file(1, 50, 100);
+	struct u256 paid = u256_from_u64(100);
+	struct claim_view view;
+
+	atomic_store(&v.nodes[0]->fault, FAKE_LIE_VALUE);
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+	view = verifying_view(&v, &claim);
+	cr_assert_eq(u256_compare(&view.record.value, &paid), 0);
+}
+
+Test(scheduler_quorum, one_cannot_reject_hide_or_hurry)
+{
+	struct claim claim = file(1, 99, 100);
+
+	atomic_store(&v.nodes[0]->fault, FAKE_LIE_STATUS);
+	atomic_store(&v.nodes[1]->extra_head, 1000);
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_CONFIRMING);
+	verifying_nap(1000);
+	/* Two confirmations, whatever the second says of its head. */
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_CONFIRMING);
+	atomic_store(&v.nodes[0]->fault, FAKE_NULL_RECEIPTS);
+	verifying_head(&v, 104);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+}
+
+Test(scheduler_quorum, two_that_are_away_are_too_many)
+{
+	struct claim claim = file(1, 50, 100);
+
+	atomic_store(&v.nodes[0]->fault, FAKE_RESET);
+	atomic_store(&v.nodes[1]->fault, FAKE_NULL_RECEIPTS);
+	verifying_start(&v);
+	verifying_nap(1000);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	atomic_store(&v.nodes[1]->fault, FAKE_NONE);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+Test(scheduler_quorum, a_frozen_or_lagging_head_holds_nobody_up)
+{
+	struct claim claim;
+
+	verifying_start(&v);
+	wait_usable();
+	verifying_head(&v, 140);
+	atomic_store(&v.nodes[2]->head, 100);
+	claim = file(1, 110, 100);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
