@@ -221,6 +221,7 @@ static void work_on(struct pool_job *pool_job, unsigned worker)
 		.now_s = clock_wall_s(),
 	};
 	size_t count;
+	int err;
 
 	follower_view(followed->follower, &view);
 	asked.final = view.at.has_final ? view.at.final : 0;
@@ -228,9 +229,10 @@ static void work_on(struct pool_job *pool_job, unsigned worker)
 	count = gather(job);
 	job->err = 0;
 	if (count > 0 && !atomic_load(&s->is_stopping)) {
-		job->err = post(job, count);
-		if (!job->err)
-			return;
+		err = post(job, count);
+		if (!err)
+			return; /* it is the ledger's, then the scheduler's */
+		job->err = err;
 	}
 	hand_back(job);
 }
