@@ -1,6 +1,7 @@
 #include "auth/ledger.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +18,17 @@
 #define IDLE_MS       500
 #define KEEP_EVERY_MS (3600 * 1000ull)
 /* Claims one pass of the housekeeping looks at, and changes at most. */
-#define KEEP_LOOK 1024
-#define KEEP_MAX  64
-#define OPEN_MAX  100000
+#define KEEP_LOOK      1024
+#define KEEP_MAX       64
+#define OPEN_MAX       100000
+#define TOKEN_COUNTERS 32
+
+struct token_counter {
+	uint64_t chain_id;
+	uint8_t token[ADDRESS_SIZE];
+	struct metric *units; /* NULL: the slot is free */
+	struct metric *value;
+};
 
 uint64_t ledger_wall_ms(const struct ledger *ledger)
 {
@@ -50,6 +59,7 @@ static int group_begin(struct group *group)
 	group->undo_count = 0;
 	group->changes_count = 0;
 	group->events_count = 0;
+	group->income_count = 0;
 	return ledger_tx_begin(&group->tx, &ledger->db, false);
 }
 
@@ -77,6 +87,7 @@ static void group_release(struct group *group)
 	free(group->undo);
 	free(group->changes);
 	free(group->events);
+	free(group->income);
 }
 
 /* The named kill points of the crash tests. */
@@ -175,6 +186,65 @@ static void count_transition(const struct ledger_event *event)
 	metric_add(metric, 1);
 }
 
+/* Base units of 18 decimals leave no room in a counter: millionths. */
+static uint64_t in_millionths(const struct income *income)
+{
+	struct u256 scale = u256_from_u64(1), value = income->value;
+	uint64_t out;
+
+	for (unsigned i = 6; i < income->decimals; i++)
+		if (u256_mul_u32(&scale, 10, &scale))
+			return 0;
+	(void)u256_div(&value, &scale, &value, NULL);
+	return u256_to_u64(&value, &out) || out > INT64_MAX ? INT64_MAX : out;
+}
+
+/* One pair of counters for each token that was ever credited, as far as the
+ * table goes. Labels must live for ever: each is made once a process. */
+static struct token_counter *counter_of(const struct income *income)
+{
+	static struct token_counter counters[TOKEN_COUNTERS];
+	struct token_counter *counter = counters;
+	char token[2 * ADDRESS_SIZE + 1];
+	char *label;
+
+	for (; counter->units; counter++) {
+		if (counter->chain_id == income->chain_id &&
+		    !memcmp(counter->token, income->token, ADDRESS_SIZE))
+			return counter;
+		if (counter == &counters[TOKEN_COUNTERS - 1])
+			return NULL;
+	}
+	hex_encode(income->token, ADDRESS_SIZE, token);
+	if (asprintf(&label, "chain=\"%" PRIu64 "\",token=\"0x%s\"",
+		     income->chain_id, token) < 0)
+		return NULL;
+	counter->chain_id = income->chain_id;
+	memcpy(counter->token, income->token, ADDRESS_SIZE);
+	counter->units = metric_counter("mailpay_credited_units_total", label,
+					"Units sold");
+	counter->value =
+		metric_counter("mailpay_credited_value_total", label,
+			       "Value credited, in millionths of a token");
+	return counter;
+}
+
+static void count_income(const struct income *income)
+{
+	/* A process has one ledger; should it have two, one goes uncounted. */
+	static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+	struct token_counter *counter;
+
+	if (atomic_flag_test_and_set(&is_busy))
+		return;
+	counter = counter_of(income);
+	atomic_flag_clear(&is_busy);
+	if (!counter)
+		return;
+	metric_add(counter->units, income->units);
+	metric_add(counter->value, in_millionths(income));
+}
+
 static int group_commit(struct group *group, size_t results)
 {
 	struct ledger *ledger = group->ledger;
@@ -200,6 +270,8 @@ static int group_commit(struct group *group, size_t results)
 	for (size_t i = 0; i < group->events_count; i++)
 		if (group->events[i].to)
 			count_transition(&group->events[i]);
+	for (size_t i = 0; i < group->income_count; i++)
+		count_income(&group->income[i]);
 	if (group->changes_count && ledger->config.changed)
 		ledger->config.changed(ledger->config.changed_ctx,
 				       group->changes, group->changes_count);

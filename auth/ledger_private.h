@@ -161,6 +161,15 @@ struct result {
 	bool is_out; /* failed when it had written: not tried again */
 };
 
+/* What a group credited, for the counters of §20. */
+struct income {
+	uint64_t chain_id;
+	uint8_t token[ADDRESS_SIZE];
+	uint8_t decimals;
+	uint32_t units;
+	struct u256 value;
+};
+
 /* One LMDB transaction with the changes of memory that go with it. */
 struct undo {
 	uint64_t key;
@@ -181,6 +190,8 @@ struct group {
 	size_t changes_count, changes_max;
 	struct ledger_event *events; /* for the log, after the commit */
 	size_t events_count, events_max;
+	struct income *income;
+	size_t income_count, income_max;
 };
 
 /* Carry one result out in the group's transaction; sets result->err. An error

@@ -601,6 +601,23 @@ static void store_payment(struct work *w, enum payment_state state,
 		      sizeof(bytes));
 }
 
+static void note_income(struct work *w, const struct entry *entry)
+{
+	struct group *group = w->group;
+	struct income *income = grow(group, group->income, group->income_count,
+				     &group->income_max, sizeof(*income));
+
+	if (!income)
+		return;
+	group->income = income;
+	income += group->income_count++;
+	income->chain_id = entry->chain_id;
+	memcpy(income->token, entry->token, ADDRESS_SIZE);
+	income->decimals = w->price.option->decimals;
+	income->units = entry->units;
+	income->value = entry->value;
+}
+
 /* T3. Who commits first wins, and there is only one writer (§12.2). */
 static int carry_credit(struct work *w)
 {
@@ -623,6 +640,7 @@ static int carry_credit(struct work *w)
 	move_claim(w->group, w->held->key, &w->held->rec, &w->step.next);
 	put_claim_event(w->group, T3, w->held->key, &w->held->rec,
 			&w->step.next, entry.units, NULL);
+	note_income(w, &entry);
 	did(w->group, T3);
 	return 0;
 }

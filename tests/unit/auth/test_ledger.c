@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "auth/gate.h"
+#include "auth/ledger_private.h"
 #include "tests/support/paying.h"
 
 #define MONTH PAYING_UNIT_S
@@ -512,6 +513,60 @@ Test(ledger, open_claims_are_bounded_and_counted_anew_at_start)
 	mine(&claim, 100, 201, 1, 900);
 	claim = paying_claim(&p, 7, 7);
 	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+}
+
+/* Take the due row of a claim away, as a damaged file might, or put it back. */
+static void set_due_row(const struct claim *claim, bool is_there)
+{
+	uint8_t key[CLAIM_KEY_SIZE], row[DUE_KEY_SIZE];
+	uint64_t due_ms = paying_view(&p, claim).record.due_ms;
+	struct ledger_db db;
+	struct ledger_tx tx;
+	char why[256];
+
+	claim_key(claim, key);
+	due_key(due_ms, key, row);
+	ledger_close(p.ledger);
+	cr_assert_eq(ledger_db_open(&db, p.dir, p.config.map_bytes, false, why,
+				    sizeof(why)),
+		     0);
+	cr_assert_eq(ledger_tx_begin(&tx, &db, false), 0);
+	if (is_there)
+		ledger_tx_add(&tx, TABLE_DUE, row, sizeof(row), "", 0);
+	else
+		ledger_tx_del(&tx, TABLE_DUE, row, sizeof(row));
+	cr_assert_eq(ledger_tx_commit(&tx), 0);
+	ledger_db_close(&db);
+	paying_open(&p);
+}
+
+Test(ledger, a_result_that_cannot_be_stored_is_taken_out_of_its_group)
+{
+	struct claim claims[3];
+	struct finding found[3];
+	struct ledger_task task;
+	struct ledger_task batch = {
+		.op = LEDGER_BATCH, .findings = found, .findings_count = 3};
+
+	for (unsigned i = 0; i < 3; i++) {
+		claims[i] = paying_claim(&p, 1 + i, 1 + i);
+		cr_assert_eq(paying_file(&p, &claims[i], &task), 0);
+	}
+	set_due_row(&claims[1], false);
+	for (unsigned i = 0; i < 3; i++)
+		found[i] = paying_mined(&p, &claims[i], 100, 201, 1, 206);
+	cr_assert_eq(ledger_run(p.ledger, &batch), 0);
+	expect(&claims[0], CLAIM_ACTIVE, 0);
+	expect(&claims[1], CLAIM_RECEIVED, 0);
+	expect(&claims[2], CLAIM_ACTIVE, 0);
+	expect_record(1, 1, 0, 1);
+	expect_record(2, 0, 0, 0);
+	expect_record(3, 1, 0, 1);
+	/* Alone it is told why. */
+	cr_assert_eq(paying_find(&p, &found[1]), ERR_CORRUPT);
+	set_due_row(&claims[1], true);
+	cr_assert_eq(paying_find(&p, &found[1]), 0);
+	expect(&claims[1], CLAIM_ACTIVE, 0);
 }
 
 Test(ledger, one_process_at_a_time)
