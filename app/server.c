@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct server {
 	struct http *http_private;
 	struct server_http routes;
 	bool was_healthy;
+	unsigned quarantined; /* slices told of */
 };
 
 static int make_datadir(const char *dir, char *why)
@@ -176,17 +178,45 @@ void server_enode(const struct server *server, char out[static ENODE_TEXT_MAX])
 	(void)enode_encode(&enode, out);
 }
 
+/* A line for each slice that lies in quarantine/. */
+static void name_quarantined(const struct server *server)
+{
+	char path[SERVER_PATH_MAX + 16];
+	struct dirent *entry;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%s/quarantine",
+		       server->config->archive_dir);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.')
+			LOG_BROKEN("a damaged slice was moved aside",
+				   log_text("folder", path),
+				   log_text("slice", entry->d_name));
+	if (dir)
+		(void)closedir(dir);
+}
+
+static void tell_damage(struct server *server,
+			const struct archive_health *health)
+{
+	if (health->slices_quarantined <= server->quarantined)
+		return;
+	server->quarantined = health->slices_quarantined;
+	name_quarantined(server);
+}
+
 void server_tick(struct server *server)
 {
 	struct archive_health health;
 
 	archive_health(server->archive, &health);
+	tell_damage(server, &health);
 	if (health.is_healthy == server->was_healthy)
 		return;
 	server->was_healthy = health.is_healthy;
 	if (health.is_healthy)
-		LOG_INFO("archive takes envelopes again",
-			 log_text("why", health.why));
+		LOG_INFO("archive takes envelopes again");
 	else
 		LOG_BROKEN("archive takes no envelopes: nothing is confirmed",
 			   log_text("why", health.why));
