@@ -103,7 +103,6 @@ static int serve(const struct server_config *config)
 	server_enode(server, enode);
 	(void)printf("%s\n", enode);
 	(void)fflush(stdout);
-	server_tick(server);
 	signal = wait_for_signal(server, &stop);
 	LOG_INFO("stopping", log_text("signal", strsignal(signal)));
 	unblock_signals(&stop);

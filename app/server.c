@@ -1,6 +1,5 @@
 #include "app/server.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,7 +8,9 @@
 #include <sys/stat.h>
 
 #include "app/nodekey.h"
+#include "app/server_admin.h"
 #include "app/server_http.h"
+#include "app/server_payments.h"
 #include "core/bytes.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -23,9 +24,12 @@ struct server {
 	struct node *node;
 	struct http *http_public;
 	struct http *http_private;
+	struct http *http_admin; /* a unix socket */
+	struct server_payments payments;
+	struct server_admin admin;
+	struct http_route admin_routes[SERVER_ADMIN_ROUTES + 1];
 	struct server_http routes;
 	bool was_healthy;
-	unsigned quarantined; /* slices told of */
 };
 
 static int make_datadir(const char *dir, char *why)
@@ -77,8 +81,11 @@ static int start_node(struct server *server, char *why)
 			       err_str(err));
 		return err;
 	}
+	server_payments_config(&server->payments, &config);
 	err = node_start(&config, &server->node, why, SERVER_WHY_MAX);
 	explain(server->config, err, why);
+	if (!err)
+		server_payments_started(&server->payments, server->node);
 	return err;
 }
 
@@ -100,6 +107,40 @@ static int start_http(struct server *server, const char *listen,
 	return http_start(&config, out, why, SERVER_WHY_MAX);
 }
 
+static void make_routes(struct server *server)
+{
+	struct payments *payments = server->payments.payments;
+	struct http_route routes[PAY_HTTP_ROUTES > SERVER_ADMIN_ROUTES
+					 ? PAY_HTTP_ROUTES
+					 : SERVER_ADMIN_ROUTES];
+
+	server_http_init(&server->routes, server->archive);
+	if (payments) {
+		pay_http_routes(payments, routes);
+		server_http_add(server->routes.public_routes, routes,
+				PAY_HTTP_ROUTES);
+	}
+	server_admin_routes(&server->admin, true, routes);
+	server_http_add(server->routes.private_routes, routes,
+			SERVER_ADMIN_ROUTES);
+	server_admin_routes(&server->admin, false, server->admin_routes);
+}
+
+/* A path that is too long for a socket costs the socket, not the server. */
+static int start_admin(struct server *server, char *why)
+{
+	int err = start_http(server, server->config->admin_socket,
+			     server->admin_routes, false, &server->http_admin,
+			     why);
+
+	if (err != ERR_RANGE)
+		return err;
+	LOG_UNUSUAL("no admin socket: its path is too long; use the private "
+		    "listener",
+		    log_text("path", server->config->admin_socket));
+	return 0;
+}
+
 static int start_parts(struct server *server, char *why)
 {
 	const struct server_config *config = server->config;
@@ -114,10 +155,17 @@ static int start_parts(struct server *server, char *why)
 		err = archive_open(&config->archive, &server->archive, why,
 				   SERVER_WHY_MAX);
 	if (!err)
+		err = server_payments_open(&server->payments, &config->pay,
+					   &server->key, why, SERVER_WHY_MAX);
+	if (!err)
 		err = start_node(server, why);
+	if (!err)
+		err = server_admin_init(
+			&server->admin, server->payments.payments,
+			config->admin_token, why, SERVER_WHY_MAX);
 	if (err)
 		return err;
-	server_http_init(&server->routes, server->archive);
+	make_routes(server);
 	err = start_http(server, config->http_public,
 			 server->routes.public_routes, true,
 			 &server->http_public, why);
@@ -125,6 +173,8 @@ static int start_parts(struct server *server, char *why)
 		err = start_http(server, config->http_private,
 				 server->routes.private_routes, false,
 				 &server->http_private, why);
+	if (!err)
+		err = start_admin(server, why);
 	return err;
 }
 
@@ -159,9 +209,12 @@ void server_stop(struct server *server)
 	if (!server)
 		return;
 	server_http_stopping(&server->routes);
+	server_payments_stop(&server->payments);
 	node_stop(server->node);
 	http_stop(server->http_public);
 	http_stop(server->http_private);
+	http_stop(server->http_admin);
+	server_payments_close(&server->payments);
 	archive_close(server->archive);
 	bytes_erase(&server->key, sizeof(server->key));
 	free(server);
@@ -178,45 +231,17 @@ void server_enode(const struct server *server, char out[static ENODE_TEXT_MAX])
 	(void)enode_encode(&enode, out);
 }
 
-/* A line for each slice that lies in quarantine/. */
-static void name_quarantined(const struct server *server)
-{
-	char path[SERVER_PATH_MAX + 16];
-	struct dirent *entry;
-	DIR *dir;
-
-	(void)snprintf(path, sizeof(path), "%s/quarantine",
-		       server->config->archive_dir);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir)) != NULL)
-		if (entry->d_name[0] != '.')
-			LOG_BROKEN("a damaged slice was moved aside",
-				   log_text("folder", path),
-				   log_text("slice", entry->d_name));
-	if (dir)
-		(void)closedir(dir);
-}
-
-static void tell_damage(struct server *server,
-			const struct archive_health *health)
-{
-	if (health->slices_quarantined <= server->quarantined)
-		return;
-	server->quarantined = health->slices_quarantined;
-	name_quarantined(server);
-}
-
 void server_tick(struct server *server)
 {
 	struct archive_health health;
 
 	archive_health(server->archive, &health);
-	tell_damage(server, &health);
 	if (health.is_healthy == server->was_healthy)
 		return;
 	server->was_healthy = health.is_healthy;
 	if (health.is_healthy)
-		LOG_INFO("archive takes envelopes again");
+		LOG_INFO("archive takes envelopes again",
+			 log_text("why", health.why));
 	else
 		LOG_BROKEN("archive takes no envelopes: nothing is confirmed",
 			   log_text("why", health.why));

@@ -256,6 +256,17 @@ static void read_http(struct settings *s, struct server_config *out)
 		settings_refuse(s, "http.hosts", "is too long a list");
 }
 
+static void read_admin(struct settings *s, struct server_config *out)
+{
+	const char *token = settings_text(s, "http.token_file");
+
+	(void)snprintf(out->admin_socket, sizeof(out->admin_socket),
+		       "unix:%s/admin.sock", out->datadir);
+	(void)snprintf(out->admin_token, sizeof(out->admin_token), "%s%s",
+		       *token ? token : out->datadir,
+		       *token ? "" : "/admin-token");
+}
+
 void server_config_read(struct settings *s, struct server_config *out)
 {
 	const char *nodekey = settings_text(s, "nodekey");
@@ -272,10 +283,13 @@ void server_config_read(struct settings *s, struct server_config *out)
 	read_archive(s, out);
 	read_node(s, out);
 	read_http(s, out);
+	read_admin(s, out);
+	pay_config_read(s, out->datadir, &out->pay);
 }
 
 void server_config_release(struct server_config *config)
 {
+	pay_config_release(&config->pay);
 	free(config->static_peers);
 	free(config->sync_peers);
 	memset(config, 0, sizeof(*config));

@@ -9,6 +9,7 @@
  */
 #include <stdbool.h>
 
+#include "app/pay_config.h"
 #include "core/enode.h"
 #include "core/settings.h"
 #include "net/node.h"
@@ -28,8 +29,11 @@ struct server_config {
 	struct node_config node; /* without key, archive, symmetric */
 	struct enode *static_peers;
 	uint8_t (*sync_peers)[SECP_PUBLIC_SIZE];
-	const char *password;                   /* of sealed requests */
+	const char *password; /* of sealed requests */
+	struct pay_config pay;
 	const char *http_public, *http_private; /* "": none */
+	char admin_socket[SERVER_PATH_MAX];     /* "unix:PATH" */
+	char admin_token[SERVER_PATH_MAX];
 	char http_hosts[SERVER_HOSTS_MAX];
 	unsigned http_connections;
 };

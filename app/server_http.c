@@ -1,5 +1,6 @@
 #include "app/server_http.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,17 @@ void server_http_init(struct server_http *http, struct archive *archive)
 		(struct http_route){"GET", "/readyz", on_readyz, http};
 	http->private_routes[2] =
 		(struct http_route){"GET", "/metrics", on_metrics, http};
+}
+
+void server_http_add(struct http_route table[static SERVER_HTTP_ROUTES_MAX],
+		     const struct http_route *routes, size_t count)
+{
+	size_t at = 0;
+
+	while (table[at].method)
+		at++;
+	assert(at + count < SERVER_HTTP_ROUTES_MAX);
+	memcpy(table + at, routes, count * sizeof(*routes));
 }
 
 void server_http_stopping(struct server_http *http)

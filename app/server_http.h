@@ -23,6 +23,9 @@ struct server_http {
 
 /* `http` must stay where it is while the listeners run. */
 void server_http_init(struct server_http *http, struct archive *archive);
+/* Append to one of the tables above, which must have room. */
+void server_http_add(struct http_route table[static SERVER_HTTP_ROUTES_MAX],
+		     const struct http_route *routes, size_t count);
 /* From now on not ready. Any thread. */
 void server_http_stopping(struct server_http *http);
 

@@ -219,6 +219,10 @@ static void on_closed(void *ctx, struct link *link, const struct link_end *end)
 	if (was_ready)
 		client->use->lost(client->ctx, conn);
 	why_closed(end, was_ready, why, sizeof(why));
+	if (end->has_reason && end->reason == P2P_USELESS)
+		client_end(client, ERR_UNSUPPORTED,
+			   "the server does not speak %s",
+			   cap_infos[client->config->cap].name);
 	if (!client->is_ending)
 		retry_later(conn, why);
 }

@@ -111,6 +111,7 @@ export class Chain {
 	}
 
 	async stop() {
+		this.isHeld = true
 		this.agent.destroy()
 		this.child.kill('SIGKILL')
 		children.delete(this.child)
@@ -152,6 +153,23 @@ export class Chain {
 
 	async mine(blocks = 1) {
 		await this.rpc('anvil_mine', quantity(blocks))
+	}
+
+	/* A block every so often, until hold(); for mining 'none'. */
+	tick(ms = 500) {
+		this.isHeld = false
+		this.ticking ??= (async () => {
+			while (!this.isHeld) {
+				await this.mine()
+				await sleep(ms)
+			}
+		})().catch(() => {})
+	}
+
+	async hold() {
+		this.isHeld = true
+		await this.ticking
+		this.ticking = undefined
 	}
 
 	/* The chain's height. */
