@@ -20,7 +20,7 @@ function peer(t, options) {
 /* Spread over the last ten seconds and all topics. */
 function batch(count, topics = TOPICS) {
 	return Array.from({ length: count }, (_, i) => makeEnvelope({
-		topic: Buffer.from(topics[i % topics.length], 'hex'), sent: now() - (i % 10), size: 100 + i, powMax: 0.9,
+		topic: Buffer.from(topics[i % topics.length], 'hex'), sent: now() - (i % 10), size: 100 + i,
 	}))
 }
 

@@ -1,0 +1,166 @@
+/*
+ * Reorganisations (payments.md §11; rows 14 to 16 of §21): before and after
+ * activation, moved, vanished, spent twice, and below the finalized block.
+ */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { sleep } from './peer.mjs'
+import { until } from './harness.mjs'
+import { Chain } from './chain.mjs'
+import { PRICE, Shop, newNode, transfer } from './paying.mjs'
+
+/* A chain whose blocks come only when told, a shop on it, and Alice's tokens. */
+async function setUp(t, { payments, option, epoch = 4 } = {}) {
+	const chain = await Chain.start(t, { mining: 'none', epoch })
+	await chain.mine(20)
+	const token = await chain.deploy('MiniMe')
+	const [owner, alice] = chain.accounts
+	await chain.act(owner, token, transfer(alice, 1000n * PRICE))
+	await chain.mine(3)
+	chain.tick()
+	const shop = await Shop.start(t, { chain, token, payments, option: { activate: 3, ...option } })
+	return { chain, shop, alice, owner }
+}
+
+/* Pay and claim; answers the claim's id and what is needed to replay it. */
+async function payAndFile({ chain, shop, alice }) {
+	await chain.hold()
+	const tx = await shop.pay(alice, PRICE)
+	const node = newNode()
+	const id = await shop.file(await shop.claim({ payer: alice, node, tx }))
+	await chain.mine()
+	const raw = await chain.raw(tx)
+	return { tx, raw, node, id, block: Number((await chain.receipt(tx)).blockNumber) }
+}
+
+const depthOf = async (chain, block) => await chain.head() - block + 1
+
+test('14 a payment that is undone before activation', async (t) => {
+	const all = await setUp(t)
+	const { chain, shop } = all
+	const paid = await payAndFile(all)
+	const seen = await shop.wait(paid.id, 'confirming')
+	assert.equal(seen.needed, 3)
+	assert.ok(seen.confirmations < 3)
+	await chain.reorg(await depthOf(chain, paid.block))
+	await chain.mine()
+	await shop.wait(paid.id, 'pending')
+	assert.equal((await shop.admin('stats')).active, 0)
+	/* Whoever sent it sends it again. */
+	await chain.rpc('eth_sendRawTransaction', paid.raw)
+	chain.tick()
+	assert.equal((await shop.wait(paid.id, 'active')).units, 1)
+})
+
+test('a payment that moves to another block keeps what it bought', async (t) => {
+	const all = await setUp(t, { option: { settle: 14 } })
+	const { chain, shop } = all
+	const paid = await payAndFile(all)
+	await chain.mine(3)
+	const before = await shop.wait(paid.id, 'active')
+	const depth = await depthOf(chain, paid.block)
+	await chain.reorg(depth, [[paid.raw, 1]])
+	await chain.mine(1)
+	const after = await until('the new block', async () => {
+		const now = await shop.status(paid.id)
+		return now.state === 'active' && now.block.hash !== before.block.hash && now
+	}, 30000)
+	assert.equal(after.expiry, before.expiry)
+	assert.equal(after.block.number, paid.block + 1)
+	chain.tick()
+	const settled = await shop.wait(paid.id, 'settled')
+	assert.equal(settled.expiry, before.expiry)
+	assert.equal((await shop.admin('entitlements', 'show', paid.node)).ledger.length, 1)
+})
+
+test('a payment that vanishes has its grace, and may come back', async (t) => {
+	const all = await setUp(t, { payments: { reorg_grace: '1h' } })
+	const { chain, shop } = all
+	const paid = await payAndFile(all)
+	await chain.mine(3)
+	const before = await shop.wait(paid.id, 'active')
+	await chain.reorg(await depthOf(chain, paid.block))
+	await chain.mine(2)
+	await shop.wait(paid.id, 'reorged')
+	/* Service goes on. */
+	const during = await shop.admin('entitlements', 'show', paid.node)
+	assert.equal(during.expiry, before.expiry)
+	assert.equal(during.standing, 'active')
+	await chain.rpc('eth_sendRawTransaction', paid.raw)
+	chain.tick()
+	const after = await shop.wait(paid.id, ['active', 'settled'])
+	assert.equal(after.expiry, before.expiry)
+	assert.equal((await shop.admin('entitlements', 'show', paid.node)).ledger.length, 1)
+	await chain.hold()
+	await shop.daemon.stop()
+	await shop.fsck()
+})
+
+test('when the grace is over it is taken back, and credited anew when it comes', async (t) => {
+	const all = await setUp(t, { payments: { reorg_grace: '3s' } })
+	const { chain, shop } = all
+	const paid = await payAndFile(all)
+	await chain.mine(3)
+	const before = await shop.wait(paid.id, 'active')
+	await chain.reorg(await depthOf(chain, paid.block))
+	chain.tick()
+	await shop.wait(paid.id, 'reorged')
+	await until('the revocation', async () =>
+		(await shop.admin('entitlements', 'show', paid.node)).ledger[0].void, 40000)
+	assert.equal((await shop.admin('entitlements', 'show', paid.node)).standing, 'expired')
+	await chain.hold()
+	await chain.rpc('eth_sendRawTransaction', paid.raw)
+	chain.tick()
+	/* It is looked at ever more seldom; the user files it again, Bobby has it looked at. */
+	await shop.file(await shop.claim({ payer: all.alice, node: paid.node, tx: paid.tx }))
+	await shop.admin('claims', 'recheck', paid.id, '--reason', 'she says that it is mined')
+	const after = await shop.wait(paid.id, ['active', 'settled'], 60000)
+	assert.ok(after.expiry >= before.expiry)
+	const { ledger } = await shop.admin('entitlements', 'show', paid.node)
+	assert.deepEqual(ledger.map((entry) => entry.void), [true, false])
+	await chain.hold()
+	await shop.daemon.stop()
+	await shop.fsck()
+})
+
+test('15 a payment that is spent twice is taken back', async (t) => {
+	const all = await setUp(t, { payments: { reorg_grace: '4s' }, option: { settle: 40 }, epoch: 1 })
+	const { chain, shop, alice, owner } = all
+	const paid = await payAndFile(all)
+	await chain.mine(1)
+	await shop.wait(paid.id, 'confirming')
+	const { nonce } = await chain.rpc('eth_getTransactionByHash', paid.tx)
+	await chain.mine(1)
+	await shop.wait(paid.id, ['active', 'settled'])
+	await chain.reorg(await depthOf(chain, paid.block), [[{
+		from: alice, to: shop.token, data: transfer(owner, PRICE), nonce, gas: '0x30000',
+	}, 0]])
+	chain.tick()
+	const end = await until('the revocation', async () => {
+		const now = await shop.admin('entitlements', 'show', paid.node)
+		return now.ledger[0].void && now
+	}, 40000)
+	assert.equal(end.standing, 'expired')
+	const state = await shop.status(paid.id)
+	assert.match(state.state, /reorged|rejected/)
+})
+
+test('16 below the finalized block: an alarm, and nothing is taken back', async (t) => {
+	const all = await setUp(t, { epoch: 1 })
+	const { chain, shop, alice } = all
+	const paid = await payAndFile(all)
+	await chain.mine(6)
+	await shop.wait(paid.id, 'settled')
+	await sleep(2500)
+	await chain.reorg(await depthOf(chain, paid.block) + 4)
+	await chain.mine(2)
+	await until('the alarm', async () => (await shop.admin('chains'))[0].alarm, 30000)
+	assert.equal((await shop.status(paid.id)).state, 'settled')
+	assert.equal((await shop.admin('entitlements', 'show', paid.node)).standing, 'active')
+	/* Nothing is credited on that chain any more. */
+	const tx = await shop.pay(alice, PRICE)
+	const id = await shop.file(await shop.claim({ payer: alice, node: newNode(), tx }))
+	chain.tick()
+	await sleep(6000)
+	assert.doesNotMatch((await shop.status(id)).state, /active|settled|rejected/)
+})
