@@ -16,7 +16,7 @@
 #include "core/metrics.h"
 
 #define IDLE_MS       500
-#define KEEP_EVERY_MS (3600 * 1000ull)
+#define KEEP_EVERY_MS (3600ull * 1000)
 /* Claims one pass of the housekeeping looks at, and changes at most. */
 #define KEEP_LOOK      1024
 #define KEEP_MAX       64

@@ -231,7 +231,7 @@ static void move_claim(struct group *group, const uint8_t *key,
 	uint8_t bytes[CLAIM_RECORD_MAX];
 	size_t size = claim_record_encode(next, bytes);
 
-	assert(claim_is_open(next->state) == (next->due_ms != 0));
+	assert(key && claim_is_open(next->state) == (next->due_ms != 0));
 	if (old)
 		ledger_tx_put(&group->tx, TABLE_CLAIMS, key, CLAIM_KEY_SIZE,
 			      bytes, size);

@@ -4,9 +4,9 @@
 
 #define SECOND_MS 1000ull
 /* Facts of an active claim turned bad: look again soon. */
-#define SUSPECT_MS (60 * SECOND_MS)
+#define SUSPECT_MS 60000ull
 /* The first of the growing intervals of a revoked claim. */
-#define WATCH_MS (300 * SECOND_MS)
+#define WATCH_MS 300000ull
 
 bool claim_is_open(enum claim_state state)
 {

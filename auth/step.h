@@ -78,9 +78,9 @@ bool claim_has_height(enum claim_state state);
 bool claim_is_reopened(const struct claim_record *rec);
 
 /* No due time lies further ahead than this. */
-#define STEP_LONGEST_MS (6 * 3600 * 1000ull)
+#define STEP_LONGEST_MS (6ull * 3600 * 1000)
 /* §15.3: the safety net of claims that the follower looks after. */
-#define STEP_NET_MS (3600 * 1000ull)
+#define STEP_NET_MS (3600ull * 1000)
 /* §11: how long a revoked claim is watched. */
 #define STEP_WATCH_S (7 * 86400ull)
 
