@@ -180,7 +180,7 @@ void tally_encode(const struct tally *tally, uint8_t out[static TALLY_SIZE])
 {
 	be64_store(out, tally->next_event);
 	for (int i = 0; i <= CLAIM_REORGED; i++)
-		be64_store(out + 8 + 8 * i, tally->by_state[i]);
+		be64_store(out + 8 + 8 * (size_t)i, tally->by_state[i]);
 }
 
 int tally_decode(const uint8_t *in, size_t len, struct tally *out)
@@ -189,7 +189,7 @@ int tally_decode(const uint8_t *in, size_t len, struct tally *out)
 		return ERR_CORRUPT;
 	out->next_event = be64_load(in);
 	for (int i = 0; i <= CLAIM_REORGED; i++)
-		out->by_state[i] = be64_load(in + 8 + 8 * i);
+		out->by_state[i] = be64_load(in + 8 + 8 * (size_t)i);
 	return 0;
 }
 

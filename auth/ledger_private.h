@@ -48,7 +48,7 @@ struct tally {
 	uint64_t next_event; /* the first is 1 */
 	uint64_t by_state[CLAIM_REORGED + 1];
 };
-#define TALLY_SIZE (8 * (2 + CLAIM_REORGED))
+#define TALLY_SIZE ((size_t)8 * (2 + CLAIM_REORGED))
 extern const char tally_meta_key[8];
 extern const char source_meta_key[8];
 void tally_encode(const struct tally *tally, uint8_t out[static TALLY_SIZE]);

@@ -10,7 +10,7 @@
 #include "core/clock.h"
 #include "core/err.h"
 
-#define DAY_S 86400
+#define DAY_S 86400ull
 
 void payments_config_default(struct payments_config *config)
 {
