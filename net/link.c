@@ -451,12 +451,19 @@ static const struct ring_sock_ops sock_ops = {.connected = sock_connected,
 					      .sent = sock_sent,
 					      .closed = sock_closed};
 
-static void copy_addr(struct link *link, const struct sockaddr *addr)
+/* 0: neither IPv4 nor IPv6. */
+static socklen_t addr_len(const struct sockaddr *addr)
 {
 	if (addr->sa_family == AF_INET)
-		memcpy(&link->addr.v4, addr, sizeof(link->addr.v4));
-	else
-		memcpy(&link->addr.v6, addr, sizeof(link->addr.v6));
+		return sizeof(struct sockaddr_in);
+	return addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : 0;
+}
+
+static void copy_addr(struct link *link, const struct sockaddr *addr,
+		      size_t len)
+{
+	assert(len <= sizeof(link->addr));
+	memcpy(&link->addr, addr, len);
 }
 
 static int limits_take(struct link_set *set, const struct sockaddr *addr)
@@ -497,7 +504,7 @@ static struct metric *accept_link(struct link_set *set, struct ring_sock *sock,
 	}
 	link->sock = sock;
 	link->is_limited = true;
-	copy_addr(link, addr);
+	copy_addr(link, addr, addr_len(addr));
 	ring_sock_set_owner(sock, &sock_ops, link);
 	link_move(link, LINK_KEYS);
 	return NULL;
@@ -524,7 +531,7 @@ int link_dial(struct link_set *set,
 
 	if (set->is_stopping)
 		return ERR_CLOSED;
-	if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6)
+	if (len == 0 || len != addr_len(addr))
 		return ERR_UNSUPPORTED;
 	link = slot_take(set);
 	if (!link)
@@ -532,7 +539,7 @@ int link_dial(struct link_set *set,
 	link->is_outgoing = true;
 	link->owner = owner;
 	link->since_ms = link_now(set);
-	copy_addr(link, addr);
+	copy_addr(link, addr, len);
 	memcpy(link->remote, remote, SECP_PUBLIC_SIZE);
 	link->handshake = rlpx_handshake_new(set->config.key, remote);
 	if (link->handshake)
