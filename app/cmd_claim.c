@@ -97,8 +97,8 @@ static int read_node(const struct settings *s, struct claiming *c)
 		return EXIT_USAGE;
 	}
 	if (!c->server.is_http &&
-	    (!c->server.has_key ||
-	     memcmp(c->server.key.public, enode.public, SECP_PUBLIC_SIZE))) {
+	    (!c->server.has_key || memcmp(c->server.key.public, enode.public,
+					  SECP_PUBLIC_SIZE) != 0)) {
 		complain("over devp2p a node claims for itself: give its "
 			 "--nodekey, or the server's URL");
 		return EXIT_USAGE;

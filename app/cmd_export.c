@@ -149,7 +149,8 @@ static int open_all(const struct args *args, struct exporting *e)
 	}
 	if (dump_create(&e->writer, output,
 			(enum dump_format)settings_word(s, "format"))) {
-		client_args_complain(&usage, "%s: %s", output, strerror(errno));
+		client_args_complain(&usage, "%s: %s", output,
+				     err_system(errno));
 		return EXIT_FAILED;
 	}
 	archive_health(e->archive, &health);

@@ -245,7 +245,7 @@ static int run(struct fetching *f)
 		client_args_complain(&usage, "%s", why);
 	else if (write_err)
 		client_args_complain(&usage, "writing failed: %s",
-				     strerror(errno));
+				     err_system(errno));
 	if (*note)
 		client_args_complain(&usage, "%s", note);
 	if (f->client.is_json)
@@ -269,7 +269,8 @@ int cmd_fetch(int argc, char **argv)
 	if (status == EXIT_OK && dump_create(&f.writer, output,
 					     (enum dump_format)settings_word(
 						     args.options, "format"))) {
-		client_args_complain(&usage, "%s: %s", output, strerror(errno));
+		client_args_complain(&usage, "%s: %s", output,
+				     err_system(errno));
 		status = EXIT_FAILED;
 	}
 	if (status == EXIT_OK)

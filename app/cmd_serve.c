@@ -104,7 +104,8 @@ static int serve(const struct server_config *config)
 	(void)printf("%s\n", enode);
 	(void)fflush(stdout);
 	signal = wait_for_signal(server, &stop);
-	LOG_INFO("stopping", log_text("signal", strsignal(signal)));
+	LOG_INFO("stopping",
+		 log_text("signal", signal == SIGINT ? "SIGINT" : "SIGTERM"));
 	unblock_signals(&stop);
 	server_stop(server);
 	LOG_INFO("stopped");

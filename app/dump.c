@@ -257,7 +257,8 @@ int dump_open(struct dump_reader *r, const char *path)
 	r->in = is_standard(path) ? stdin : fopen(path, "rb");
 	if (r->in)
 		return 0;
-	(void)snprintf(r->why, sizeof(r->why), "%s: %s", path, strerror(errno));
+	(void)snprintf(r->why, sizeof(r->why), "%s: %s", path,
+		       err_system(errno));
 	return ERR_IO;
 }
 

@@ -66,7 +66,7 @@ void generate_release(struct generate *g)
 static int make_data(struct generate *g, uint8_t **sealed, size_t *size)
 {
 	const struct generate_config *config = &g->config;
-	size_t payload = config->size;
+	size_t payload;
 
 	*size = config->size;
 	fill_random(&g->state, g->data, config->size);

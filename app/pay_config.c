@@ -114,7 +114,7 @@ static void read_chain(struct settings *s, const char *name,
 	for (size_t i = 0; i < count; i++)
 		read_endpoint(s, name, i, &out->endpoints[i]);
 	out->endpoints_count = (unsigned)count;
-	if (out->quorum * 2 <= count)
+	if ((size_t)out->quorum * 2 <= count)
 		REFUSE(s,
 		       "must be more than half of the endpoints: fewer could "
 		       "be outvoted by liars",

@@ -34,7 +34,7 @@ static int read_public(struct pay_server *server, const char *text)
 		return EXIT_USAGE;
 	}
 	if (server->has_public &&
-	    memcmp(server->public, enode.public, sizeof(enode.public))) {
+	    memcmp(server->public, enode.public, sizeof(enode.public)) != 0) {
 		complain(server->usage, "--server names another node than the "
 					"enode URL");
 		return EXIT_USAGE;
@@ -365,7 +365,7 @@ static void on_status(struct talk *talk, struct client_pay *pay,
 		memcpy(talk->claim_id, in->claim_id, CLAIM_ID_SIZE);
 		talk->is_filed = true;
 	} else if (!talk->is_filed ||
-		   memcmp(talk->claim_id, in->claim_id, CLAIM_ID_SIZE)) {
+		   memcmp(talk->claim_id, in->claim_id, CLAIM_ID_SIZE) != 0) {
 		return; /* of another claim */
 	}
 	memcpy(status.claim_id, in->claim_id, CLAIM_ID_SIZE);
@@ -473,7 +473,7 @@ static int check_offer(struct pay_server *server, struct pay_offer *out)
 		return EXIT_FAILED;
 	}
 	if (server->has_public &&
-	    memcmp(server->public, out->offer.server, SECP_PUBLIC_SIZE)) {
+	    memcmp(server->public, out->offer.server, SECP_PUBLIC_SIZE) != 0) {
 		complain(server->usage,
 			 "the offer is refused: another node has signed it");
 		return EXIT_FAILED;

@@ -39,7 +39,7 @@ static int make_datadir(const char *dir, char *why)
 	(void)snprintf(why, SERVER_WHY_MAX,
 		       "%s: cannot make the data folder: %s; choose one with "
 		       "--datadir",
-		       dir, strerror(errno));
+		       dir, err_system(errno));
 	return ERR_IO;
 }
 

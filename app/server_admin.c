@@ -66,7 +66,7 @@ int server_admin_init(struct server_admin *admin, struct payments *payments,
 			       "new one",
 			       path,
 			       err == ERR_SYNTAX ? "not 64 hex digits"
-						 : strerror(errno));
+						 : err_system(errno));
 	return err;
 }
 

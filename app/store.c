@@ -45,7 +45,7 @@ int store_open(const char *datadir, bool create, struct archive **out,
 	if (err == ERR_NOTFOUND) {
 		if (mkdir(datadir, 0700) != 0 && errno != EEXIST) {
 			(void)snprintf(why, STORE_WHY_MAX, "%s: %s", datadir,
-				       strerror(errno));
+				       err_system(errno));
 			return ERR_IO;
 		}
 	} else {

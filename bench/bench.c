@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/err.h"
 
 #define UNDO_MAX           32
 #define QUIET_MS           50
@@ -137,7 +138,7 @@ const char *bench_folder(const struct bench *bench, const char *name,
 		bench_fail("%s/%s: the name is too long", bench->dir, name);
 	bench_remove(path);
 	if (mkdir(path, 0700))
-		bench_fail("%s: %s", path, strerror(errno));
+		bench_fail("%s: %s", path, err_system(errno));
 	return path;
 }
 

@@ -50,7 +50,7 @@ static uint8_t *out;
 
 static void fail(const char *what, const char *why)
 {
-	fprintf(stderr, "%s: %s\n", what, why);
+	(void)fprintf(stderr, "%s: %s\n", what, why);
 	exit(1);
 }
 

@@ -19,8 +19,8 @@
 
 static const char *const names[NET_KINDS] = {
 	"TCP on loopback, send and recv",
-	"TCP on loopback, io_uring, 1 "
-	"connection",
+	("TCP on loopback, io_uring, 1 "
+	 "connection"),
 	"TCP on loopback, io_uring, 8 connections"};
 
 static uint8_t chunk[CHUNK];

@@ -52,7 +52,7 @@ static void processor_name(char *name, size_t size)
 	while (fgets(line, sizeof(line), file)) {
 		char *colon = strchr(line, ':');
 
-		if (strncmp(line, "model name", 10) || !colon)
+		if (strncmp(line, "model name", 10) != 0 || !colon)
 			continue;
 		colon[strcspn(colon, "\n")] = '\0';
 		(void)snprintf(name, size, "%s", colon + 2);

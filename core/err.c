@@ -1,5 +1,7 @@
 #include "core/err.h"
 
+#include <string.h>
+
 const char *err_str(int err)
 {
 	if (err == 0)
@@ -41,4 +43,11 @@ const char *err_str(int err)
 		return "underpaid";
 	}
 	return "unknown error";
+}
+
+const char *err_system(int number)
+{
+	const char *text = strerrordesc_np(number);
+
+	return text ? text : "unknown error of the system";
 }

@@ -25,7 +25,7 @@ const uint64_t keccak_round_constants[24] = {
 
 #define DECLARE(name, i) uint64_t a##name = s[i], b##name;
 #define STORE(name, i)   s[i] = a##name;
-#define ABSORB(name, i)  a##name ^= keccak_word(in + 8 * (i));
+#define ABSORB(name, i)  a##name ^= keccak_word(in + (size_t)8 * (i));
 
 /* Written once, compiled for each instruction set. */
 static inline __attribute__((always_inline)) void

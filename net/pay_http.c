@@ -299,8 +299,8 @@ static bool read_claim_id(const char *path, uint8_t id[static CLAIM_ID_SIZE])
 {
 	const char *text = path + strlen(CLAIMS_PATH);
 
-	return strlen(text) == 2 * CLAIM_ID_SIZE &&
-	       hex_decode(text, 2 * CLAIM_ID_SIZE, id, CLAIM_ID_SIZE) == 0;
+	return strlen(text) == 2 * (size_t)CLAIM_ID_SIZE &&
+	       hex_decode(text, strlen(text), id, CLAIM_ID_SIZE) == 0;
 }
 
 static void on_claim(void *ctx, const struct http_request *request,

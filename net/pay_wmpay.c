@@ -181,7 +181,8 @@ static void get_claim(struct pay_wmpay *wmpay, struct node *node,
 	code = payments_status(wmpay->payments, asked->u.claim_id, &source,
 			       &status);
 	/* A peer is told only about itself. */
-	if (code == INTAKE_OK && memcmp(status.node, peer, SECP_PUBLIC_SIZE))
+	if (code == INTAKE_OK &&
+	    memcmp(status.node, peer, SECP_PUBLIC_SIZE) != 0)
 		code = INTAKE_UNKNOWN_CLAIM;
 	if (code != INTAKE_OK) {
 		send_error(node, from, asked->request_id, code, NULL,

@@ -273,7 +273,9 @@ static void put_result(struct out *out, struct fake_node *node, int fault,
 		atomic_fetch_add(&node->receipts, 1);
 		put_receipt(out, node, fault, hash);
 	} else if (strcmp(method, "eth_getBlockByNumber") == 0) {
-		if (first[0] == '0')
+		if (!first)
+			put(out, "null");
+		else if (first[0] == '0')
 			put_block(out, node, fault,
 				  strtoull(first + 2, NULL, 16));
 		else
