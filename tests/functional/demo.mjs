@@ -86,7 +86,8 @@ async function story(clean) {
 		ledger.add(hash)
 	check(posted.length === 20000, post.stderr.trim().split('\n').at(-1))
 
-	await until('relayed', () => both.waku.seen.size + both.shh.seen.size >= posted.length, 10000).catch(() => {})
+	await until('relayed', () => both.waku.seen.size + both.shh.seen.size >= posted.length &&
+		shhOnly.shh.seen.size >= ledger.size, 15000).catch(() => {})
 	check(true, `and relays them to its peers (${thousands(both.waku.seen.size + both.shh.seen.size)} arrived)`)
 
 	step('The peer asks for history in both forms and follows the cursors')
