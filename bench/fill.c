@@ -12,7 +12,6 @@
 #define IN_BATCH  2000u
 #define IN_FLIGHT 8u
 #define SPREAD_S  86400u
-#define SHARDS    4u /* as `restante serve` makes it */
 
 struct flight {
 	struct archive_batch batch;
@@ -80,7 +79,6 @@ static void open_filler(struct filler *f, const char *datadir)
 	archive_config_default(&config);
 	(void)snprintf(dir, sizeof(dir), "%s/archive", datadir);
 	config.dir = dir;
-	config.shards = SHARDS;
 	config.retention_s = 0;
 	if (archive_open(&config, &f->archive, why, sizeof(why)))
 		bench_fail("%s", why);

@@ -1,10 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench/daemon.h"
-#include "bench/load.h"
-#include "bench/meters.h"
 #include "bench/scenarios.h"
+#include "bench/work.h"
 
 /* As many envelopes as one round of a case sends. */
 struct kind {
@@ -25,54 +23,17 @@ static const struct kind kinds[] = {
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-#define WINDOW 8 /* packets */
-
-static void begin(void *ctx)
-{
-	struct span *span = ctx;
-
-	span_begin(span, span->pid, span->dir);
-}
-
-static void done(void *ctx)
-{
-	span_stop(ctx);
-}
-
-/* One round: fresh envelopes, packed before the clock starts. */
 static void measure(const struct bench *bench, const struct daemon *daemon,
 		    const struct kind *kind, uint64_t seed,
 		    struct meters *meters)
 {
-	struct span span = {.pid = daemon->pid, .dir = daemon->datadir};
-	struct corpus_config config;
-	struct corpus corpus;
-	struct packed *packed;
-	struct load_post load = {
-		.crowd = {.server = &daemon->enode,
-			  .connections = kind->connections,
-			  .engine = bench->engine},
-		.hooks = {.begin = begin, .done = done, .ctx = &span},
-		.window = WINDOW,
-	};
+	const struct work_ingest work = {.per_packet = kind->per_packet,
+					 .connections = kind->connections,
+					 .size = kind->size,
+					 .count = kind->count,
+					 .seed = seed};
 
-	corpus_config_default(&config, kind->count);
-	config.size = kind->size;
-	config.seed = seed;
-	corpus_make(&corpus, &config);
-	load.count = corpus_pack(&corpus, kind->per_packet, &packed);
-	load.packed = packed;
-	if (meters)
-		load.latency = &meters->round;
-	load_post_run(&load);
-	span_end(&span);
-	if (load.envelopes != kind->count)
-		bench_fail("%lu envelopes were acknowledged instead of %u",
-			   (unsigned long)load.envelopes, kind->count);
-	if (meters)
-		meters_add(meters, &span, kind->count);
-	free(packed);
-	corpus_release(&corpus);
+	work_ingest(bench, daemon, &work, meters);
 }
 
 static struct kind asked_for(const struct bench *bench)

@@ -94,6 +94,15 @@ void result_machine(const char *data_dir)
 			      uts.release, VERSION_COMMIT);
 }
 
+static const char *curve_name;
+static double curve_x;
+
+void result_curve(const char *curve, double x)
+{
+	curve_name = curve;
+	curve_x = x;
+}
+
 void result_put(const struct result *r)
 {
 	put_key("kind", "result", "{");
@@ -102,6 +111,10 @@ void result_put(const struct result *r)
 	put_key("who", r->who, ",");
 	put_key("metric", r->metric, ",");
 	put_key("unit", r->unit, ",");
+	if (curve_name) {
+		put_key("curve", curve_name, ",");
+		(void)fprintf(out_file, ",\"x\":%.9g", curve_x);
+	}
 	(void)fprintf(out_file,
 		      ",\"more_is_better\":%s,\"median\":%.6g,\"min\":%.6g,"
 		      "\"max\":%.6g,\"rounds\":[",

@@ -28,6 +28,11 @@ struct result {
 	const struct series *series;
 };
 void result_put(const struct result *result);
+/*
+ * What follows is the point `x` of a curve ("one topic"), to be plotted over
+ * x, until this is called with NULL.
+ */
+void result_curve(const char *curve, double x);
 /* p50, p90, p99, p99.9 and max of a histogram, in microseconds. */
 void result_latency(const char *scenario, const char *work, const char *who,
 		    const struct histogram *histogram);

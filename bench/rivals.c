@@ -280,6 +280,7 @@ static void put_results(const struct contest *c, const uint32_t *sizes,
 		for (unsigned task = 0; task < TASKS; task++) {
 			(void)snprintf(work, sizeof(work), "%s, %u",
 				       task_names[task], sizes[size]);
+			result_curve(task_names[task], sizes[size]);
 			for (unsigned i = 0; i < c->count; i++)
 				meters_put(&c->stores[i].tasks[size][task],
 					   "rivals", work,
@@ -288,6 +289,7 @@ static void put_results(const struct contest *c, const uint32_t *sizes,
 							    : "query");
 		}
 	}
+	result_curve(NULL, 0);
 }
 
 static void run(struct bench *bench)

@@ -11,5 +11,15 @@ extern const struct scenario scenario_limits;
 extern const struct scenario scenario_ingest;
 extern const struct scenario scenario_fetch;
 extern const struct scenario scenario_rivals;
+extern const struct scenario scenario_growth;
+extern const struct scenario scenario_deep;
+extern const struct scenario scenario_mixed;
+extern const struct scenario scenario_zipf;
+extern const struct scenario scenario_engines;
+extern const struct scenario scenario_fanout;
+extern const struct scenario scenario_stuck;
+extern const struct scenario scenario_handshakes;
+extern const struct scenario scenario_idle;
+extern const struct scenario scenario_retention;
 
 #endif

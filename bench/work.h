@@ -1,0 +1,41 @@
+#ifndef BENCH_WORK_H
+#define BENCH_WORK_H
+/*
+ * The two main paths as a piece of work: fresh envelopes in, everything out.
+ *
+ * Thread: any one; several may run at once.
+ */
+#include "bench/daemon.h"
+#include "bench/load.h"
+#include "bench/meters.h"
+
+struct work_ingest {
+	uint32_t per_packet;
+	unsigned connections;
+	uint32_t size;  /* of an envelope's data */
+	uint32_t count; /* envelopes */
+	bool zipf;
+	double rate; /* packets a second; 0: as fast as it goes */
+	uint64_t seed;
+};
+/* `meters` NULL: not measured. Ends the program when one was not taken. */
+void work_ingest(const struct bench *bench, const struct daemon *daemon,
+		 const struct work_ingest *work, struct meters *meters);
+
+/* Everything, to the end, by so many clients; pages of 1000. Returns how many
+ * came. */
+uint64_t work_fetch_all(const struct bench *bench, const struct daemon *daemon,
+			unsigned clients, struct meters *meters);
+
+/* The newest `limit` of a topic each, by one client. */
+struct work_topics {
+	uint64_t seed;
+	uint32_t topics;  /* asked for: the first so many of the corpus */
+	uint32_t queries; /* 0: until *stop */
+	uint32_t limit;
+	const _Atomic bool *stop;
+};
+void work_topics(const struct bench *bench, const struct daemon *daemon,
+		 const struct work_topics *work, struct meters *meters);
+
+#endif
