@@ -267,7 +267,7 @@ uint64_t bench_random(uint64_t *state)
 
 static void sample(const struct span *span, struct usage_sample *out)
 {
-	if (span->pid && usage_of(span->pid, out))
+	if (usage_of(span->pid ? span->pid : getpid(), out))
 		bench_fail("process %d has ended", (int)span->pid);
 }
 

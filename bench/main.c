@@ -11,11 +11,14 @@
 #include "bench/suite.h"
 
 const struct scenario *const bench_scenarios[] = {
-	&scenario_limits, &scenario_ingest,    &scenario_fetch,
-	&scenario_rivals, &scenario_growth,    &scenario_deep,
-	&scenario_mixed,  &scenario_zipf,      &scenario_engines,
-	&scenario_fanout, &scenario_stuck,     &scenario_handshakes,
-	&scenario_idle,   &scenario_retention, NULL,
+	&scenario_limits,     &scenario_layout,
+	&scenario_ingest,     &scenario_fetch,
+	&scenario_rivals,     &scenario_growth,
+	&scenario_deep,       &scenario_mixed,
+	&scenario_zipf,       &scenario_engines,
+	&scenario_fanout,     &scenario_stuck,
+	&scenario_handshakes, &scenario_idle,
+	&scenario_retention,  NULL,
 };
 
 static const struct command commands[] = {

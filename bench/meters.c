@@ -13,8 +13,11 @@ void meters_add(struct meters *m, const struct span *span, double count)
 		series_add(&m->switches, (double)span->used.switches / count);
 		series_add(&m->memory, (double)span->used.rss_anon_bytes / 1e6);
 	}
-	if (span->dir)
+	if (span->dir) {
+		series_add(&m->written,
+			   (double)span->used.written_bytes / count);
 		series_add(&m->device, (double)span->device / count);
+	}
 	if (m->round.total > 0) {
 		series_add(&m->p50,
 			   (double)histogram_quantile(&m->round, 0.5) / 1e3);
@@ -54,6 +57,8 @@ void meters_put(const struct meters *m, const char *scenario, const char *work,
 	meters_put_one(&m->own, scenario, work, who,
 		       m->cpu.count > 0 ? "load_cpu" : "cpu", unit, false);
 	(void)snprintf(unit, sizeof(unit), "B/%s", thing);
+	meters_put_one(&m->written, scenario, work, who, "written", unit,
+		       false);
 	meters_put_one(&m->device, scenario, work, who, "device", unit, false);
 	(void)snprintf(unit, sizeof(unit), "1/%s", thing);
 	meters_put_one(&m->switches, scenario, work, who, "switches", unit,

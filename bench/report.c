@@ -36,7 +36,7 @@ static const struct row rows[] = {
 	 BOUND_PUT},
 	{"durable ingest, server CPU", "rivals", "durable ingest", "cpu",
 	 "us, less", BOUND_PUT_CPU},
-	{"durable ingest, to the device", "rivals", "durable ingest", "device",
+	{"durable ingest, written", "rivals", "durable ingest", "written",
 	 "B, less", BOUND_DEVICE},
 	{"ingest, 50 a packet, 8 connections, server CPU", "ingest",
 	 "512 B, 50 a packet, 8 connections", "cpu", "us, less", BOUND_PUT_CPU},
@@ -311,8 +311,8 @@ static void plot(const char *folder, const struct loaded_file *file,
 /* The metrics in which growth is looked at. */
 static bool is_plotted(const struct loaded *r)
 {
-	static const char *const metrics[] = {"rate",   "cpu",    "latency_p50",
-					      "memory", "device", "start"};
+	static const char *const metrics[] = {
+		"rate", "cpu", "latency_p50", "memory", "written", "start"};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		if (strcmp(r->metric, metrics[i]) == 0)

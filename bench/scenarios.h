@@ -8,6 +8,7 @@
 #include "bench/bench.h"
 
 extern const struct scenario scenario_limits;
+extern const struct scenario scenario_layout;
 extern const struct scenario scenario_ingest;
 extern const struct scenario scenario_fetch;
 extern const struct scenario scenario_rivals;
