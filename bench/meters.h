@@ -14,10 +14,12 @@
 #include "bench/result.h"
 
 struct meters {
-	struct series rate;       /* things a second */
-	struct series cpu;        /* of the server, us a thing */
-	struct series own;        /* of the load */
-	struct series device;     /* bytes a thing */
+	struct series rate; /* things a second */
+	struct series cpu;  /* of the server, us a thing */
+	struct series own;  /* of the load */
+	struct series
+		written;      /* bytes a thing, by the account of the process */
+	struct series device; /* bytes a thing, by the device */
 	struct series switches;   /* of the server, a thing */
 	struct series memory;     /* of the server, without mapped files, MB */
 	struct series p50, p99;   /* us */
