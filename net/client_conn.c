@@ -259,8 +259,7 @@ static void on_round_end(void *ctx)
 {
 	struct client *client = ctx;
 
-	for (unsigned i = 0; i < client->count; i++)
-		link_set_round_end(client->conns[i].set);
+	link_sets_round_end(client->sets, client->count);
 }
 
 static void tick_conn(struct client_conn *conn, uint64_t now_ms)
@@ -335,11 +334,14 @@ static int start(struct client *client)
 	int err;
 
 	client->conns = calloc(client->count, sizeof(*client->conns));
-	if (!client->conns)
+	client->sets = calloc(client->count, sizeof(struct link_set *));
+	if (!client->conns || !client->sets)
 		return ERR_NOMEM;
 	err = ring_new(&ring_config, &ring_handler, client, &client->ring);
 	for (unsigned i = 0; i < client->count && !err; i++)
 		err = conn_init(client, i);
+	for (unsigned i = 0; i < client->count && !err; i++)
+		client->sets[i] = client->conns[i].set;
 	return err;
 }
 
@@ -350,6 +352,7 @@ static void release(struct client *client)
 		bytes_erase(&client->conns[i].key, sizeof(struct secp_key));
 	}
 	ring_free(client->ring);
+	free(client->sets);
 	free(client->conns);
 }
 

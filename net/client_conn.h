@@ -47,6 +47,7 @@ struct client {
 	void *ctx;
 	struct ring *ring;
 	struct client_conn *conns;
+	struct link_set **sets; /* those of the connections */
 	unsigned count;
 	bool is_ending;
 	uint64_t end_ms; /* ending: what has not closed by then is left */

@@ -663,13 +663,8 @@ void link_set_free(struct link_set *set)
 	free(set);
 }
 
-void link_set_round_end(struct link_set *set)
+static void finish_round(struct link_set *set)
 {
-	set->is_again = false;
-	link_in_round(set);
-	if (set->handler.round_end)
-		set->handler.round_end(set->ctx);
-	link_out_round(set);
 	bury(set, false);
 	if (set->read_bytes > 0)
 		metric_add(set->metrics.read_bytes, set->read_bytes);
@@ -679,6 +674,25 @@ void link_set_round_end(struct link_set *set)
 	/* A farewell may have made others speak. */
 	if (set->is_again || !node_is_alone(&set->output))
 		ring_wake(set->ring);
+}
+
+void link_sets_round_end(struct link_set *const *sets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sets[i]->is_again = false;
+	link_in_round(sets, count);
+	for (size_t i = 0; i < count; i++) {
+		if (sets[i]->handler.round_end)
+			sets[i]->handler.round_end(sets[i]->ctx);
+	}
+	link_out_round(sets, count);
+	for (size_t i = 0; i < count; i++)
+		finish_round(sets[i]);
+}
+
+void link_set_round_end(struct link_set *set)
+{
+	link_sets_round_end(&set, 1);
 }
 
 void link_set_stop(struct link_set *set, unsigned reason)

@@ -81,8 +81,12 @@ int link_set_new(struct ring *ring, const struct link_config *config,
 /* All links must be closed. NULL is fine. */
 void link_set_free(struct link_set *set);
 
-/* To be called from the ring's handler. */
+/*
+ * To be called from the ring's handler. Sets that share a ring go together, so
+ * that the MACs of all their links are computed several at a time.
+ */
 void link_set_round_end(struct link_set *set);
+void link_sets_round_end(struct link_set *const *sets, size_t count);
 void link_set_tick(struct link_set *set, uint64_t now_ms);
 /* For ring_listen(): ctx is the set. */
 void link_set_accepted(void *set, struct ring_sock *sock,

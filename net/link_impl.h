@@ -237,7 +237,8 @@ void link_in_received(struct link *link, struct ring_buf *buf);
 void link_in_drop(struct link *link);
 void link_in_update_pause(struct link *link);
 bool link_in_has_more(const struct link *link);
-void link_in_round(struct link_set *set);
+/* Of all sets together; the first one lends its scratch. */
+void link_in_round(struct link_set *const *sets, size_t sets_count);
 
 /* link_out.c */
 /* Queue `buf` as message `id`; `is_snappy` says how the payload goes. */
@@ -251,7 +252,7 @@ bool link_out_is_empty(const struct link *link);
 void link_out_sent(struct link *link);
 void link_out_drop_waiting(struct link *link);
 void link_out_release(struct link *link);
-void link_out_round(struct link_set *set);
+void link_out_round(struct link_set *const *sets, size_t sets_count);
 void link_out_release_spare(struct link_set *set);
 
 /* link_time.c */

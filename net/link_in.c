@@ -500,7 +500,7 @@ static size_t open_bodies(struct link_set *set, size_t count)
 	return jobs;
 }
 
-/* One frame of each link that may; false: nobody got anywhere. */
+/* One frame of each link in the batch that may; false: nobody got anywhere. */
 static bool open_pass(struct link_set *set, size_t count)
 {
 	size_t headers = open_headers(set, count);
@@ -508,17 +508,22 @@ static bool open_pass(struct link_set *set, size_t count)
 	return open_bodies(set, count) > 0 || headers > 0;
 }
 
-static size_t take_batch(struct link_set *set)
+/* From all sets, into the batch of the first one. */
+static size_t take_batch(struct link_set *const *sets, size_t sets_count)
 {
 	size_t count = 0;
 
-	while (count < LINK_BATCH && !node_is_alone(&set->input)) {
-		struct link *link = LINK_OF(set->input.next, input);
+	for (size_t i = 0; i < sets_count; i++) {
+		struct link_set *set = sets[i];
 
-		node_remove(&link->input);
-		link->round_frames = 0;
-		link->round_bytes = 0;
-		set->batch[count++] = link;
+		while (count < LINK_BATCH && !node_is_alone(&set->input)) {
+			struct link *link = LINK_OF(set->input.next, input);
+
+			node_remove(&link->input);
+			link->round_frames = 0;
+			link->round_bytes = 0;
+			sets[0]->batch[count++] = link;
+		}
 	}
 	return count;
 }
@@ -542,19 +547,27 @@ static void put_aside(struct link *link, struct node *later)
 	link_in_update_pause(link);
 }
 
-void link_in_round(struct link_set *set)
+void link_in_round(struct link_set *const *sets, size_t sets_count)
 {
+	struct link_set *lead = sets[0];
 	struct node later;
 	size_t count;
 
 	node_init(&later);
-	sort_out_handshakes(set);
-	crypto_round(set);
-	while ((count = take_batch(set)) > 0) {
-		while (open_pass(set, count))
+	for (size_t i = 0; i < sets_count; i++) {
+		sort_out_handshakes(sets[i]);
+		crypto_round(sets[i]);
+	}
+	while ((count = take_batch(sets, sets_count)) > 0) {
+		while (open_pass(lead, count))
 			;
 		for (size_t i = 0; i < count; i++)
-			put_aside(set->batch[i], &later);
+			put_aside(lead->batch[i], &later);
 	}
-	node_splice(&set->input, &later);
+	while (!node_is_alone(&later)) {
+		struct link *link = LINK_OF(later.next, input);
+
+		node_remove(&link->input);
+		node_append(&link->set->input, &link->input);
+	}
 }

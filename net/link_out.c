@@ -327,29 +327,34 @@ static size_t seal_pass(struct link_set *set, size_t count)
 	return jobs;
 }
 
-static size_t take_batch(struct link_set *set)
+/* From all sets, into the batch of the first one. */
+static size_t take_batch(struct link_set *const *sets, size_t sets_count)
 {
 	size_t count = 0;
 
-	while (count < LINK_BATCH && !node_is_alone(&set->output)) {
-		struct link *link = LINK_OF(set->output.next, output);
+	for (size_t i = 0; i < sets_count; i++) {
+		struct link_set *set = sets[i];
 
-		node_remove(&link->output);
-		/* One in flight comes back when it has been sent. */
-		if (!link->flight)
-			set->batch[count++] = link;
+		while (count < LINK_BATCH && !node_is_alone(&set->output)) {
+			struct link *link = LINK_OF(set->output.next, output);
+
+			node_remove(&link->output);
+			/* One in flight comes back when it has been sent. */
+			if (!link->flight)
+				sets[0]->batch[count++] = link;
+		}
 	}
 	return count;
 }
 
-void link_out_round(struct link_set *set)
+void link_out_round(struct link_set *const *sets, size_t sets_count)
 {
 	size_t count;
 
-	while ((count = take_batch(set)) > 0) {
-		while (seal_pass(set, count) > 0)
+	while ((count = take_batch(sets, sets_count)) > 0) {
+		while (seal_pass(sets[0], count) > 0)
 			;
 		for (size_t i = 0; i < count; i++)
-			start_flight(set->batch[i]);
+			start_flight(sets[0]->batch[i]);
 	}
 }
