@@ -255,7 +255,11 @@ static void run_batch(struct crew *crew, const struct work *work, size_t first,
 	unsigned width = keccak_width();
 	unsigned min = width > 1 ? together_min() : UINT_MAX;
 
-	order_jobs(work, first, count, order);
+	if (count > width)
+		order_jobs(work, first, count, order);
+	else /* all begin at once */
+		for (size_t i = 0; i < count; i++)
+			order[i] = first + i;
 	crew->active = 0;
 	while (crew->active < width &&
 	       crew_refill(crew, work, crew->active, &next, end))
@@ -334,8 +338,14 @@ void keccak_absorb_many(const struct keccak_absorb_job *jobs, size_t count)
 {
 	const struct work work = {jobs, absorb_blocks, absorb_begin,
 				  absorb_end};
+	size_t small = 0;
 
-	if (count == 1)
+	while (small < count && absorb_blocks(jobs, small) == 0)
+		small++;
+	if (small == count) /* as seeds are: no permutation at all */
+		for (size_t i = 0; i < count; i++)
+			keccak_xor(jobs[i].state, jobs[i].in, jobs[i].len);
+	else if (count == 1)
 		keccak_absorb(jobs->state, jobs->in, jobs->len);
 	else
 		run(&work, count);
