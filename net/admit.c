@@ -375,8 +375,9 @@ static struct packet *shrink(struct node_ring *ring, const struct arrival *a,
 	return packet;
 }
 
-static void pool_add(struct node_ring *ring, const struct candidate *c,
-		     uint32_t origin, struct held *held)
+static struct pooled *pool_add(struct node_ring *ring,
+			       const struct candidate *c, uint32_t origin,
+			       struct held *held)
 {
 	struct pooled *env = envelopes_add(ring->envelopes, c->hash, c->env.rlp,
 					   c->env.size, held);
@@ -387,6 +388,7 @@ static void pool_add(struct node_ring *ring, const struct candidate *c,
 	env->topic = c->env.topic;
 	env->origin = origin;
 	env->is_pending = true;
+	return env;
 }
 
 /* Fill in the batch, and the pool with what is new. Returns items used. */
@@ -400,18 +402,21 @@ static uint32_t keep_all(struct node_ring *ring, const struct arrival *a,
 
 	for (uint32_t i = 0; i < a->count; i++) {
 		struct candidate *c = &ring->admit->candidates[a->first + i];
+		struct pooled *env;
 
 		if (c->fate != FATE_NEW && c->fate != FATE_AGAIN)
 			continue;
+		/* Twice in one packet: new only once. */
+		env = envelopes_find(ring->envelopes, c->hash);
 		extra[count] = (struct posting_extra){
 			.pow = c->pow,
 			.expiry_s = c->env.expiry_s,
 			.extra_s = c->extra_s,
-			/* Twice in one packet: new only once. */
-			.is_new = c->fate == FATE_NEW &&
-				  !envelopes_find(ring->envelopes, c->hash)};
+			.is_new = c->fate == FATE_NEW && !env};
 		if (extra[count].is_new)
-			pool_add(ring, c, origin, held);
+			env = pool_add(ring, c, origin, held);
+		if (env)
+			extra[count].seq = envelopes_seq(ring->envelopes, env);
 		item[count] =
 			(struct archive_item){.rlp = c->env.rlp,
 					      .size = c->env.size,

@@ -312,6 +312,17 @@ uint64_t envelopes_seq(const struct envelopes *envs, const struct pooled *env)
 	return envs->tail + ((index - first) & (envs->cap - 1));
 }
 
+void envelopes_stored(struct envelopes *envs, uint64_t seq,
+		      const uint8_t hash[static ENVELOPE_HASH_SIZE])
+{
+	struct pooled *env = entry_at(envs, seq);
+
+	if (seq < envs->tail || seq >= envs->head || !env->is_alive ||
+	    memcmp(env->key, hash, POOLED_KEY_SIZE) != 0)
+		return;
+	env->is_pending = false;
+}
+
 void envelopes_expire(struct envelopes *envs, uint32_t now_s, unsigned parts)
 {
 	uint64_t left;

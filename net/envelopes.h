@@ -65,6 +65,10 @@ uint64_t envelopes_head(const struct envelopes *envs);
 struct pooled *envelopes_at(struct envelopes *envs, uint64_t seq);
 uint64_t envelopes_seq(const struct envelopes *envs, const struct pooled *env);
 
+/* The one with this number and hash, if it is still there, is on the disk. */
+void envelopes_stored(struct envelopes *envs, uint64_t seq,
+		      const uint8_t hash[static ENVELOPE_HASH_SIZE]);
+
 /* Look at a part of them, 1 / `parts`, and forget the expired ones. */
 void envelopes_expire(struct envelopes *envs, uint32_t now_s, unsigned parts);
 

@@ -170,11 +170,8 @@ static void done(struct archive_batch *batch)
 static void mark_stored(struct node_ring *ring, const struct posting *posting)
 {
 	for (uint32_t i = 0; i < posting->base.count; i++) {
-		struct pooled *env =
-			envelopes_find(ring->envelopes, posting->items[i].hash);
-
-		if (env)
-			env->is_pending = false;
+		envelopes_stored(ring->envelopes, posting->extras[i].seq,
+				 posting->items[i].hash);
 	}
 }
 
@@ -230,6 +227,8 @@ static void tell(struct node_ring *ring, struct note *note, bool is_over)
 	struct posting *posting = ((struct told *)note)->posting;
 	struct held *held = is_over ? NULL : held_new(posting->base.packet);
 
+	for (uint32_t i = 0; held && i < posting->base.count; i++)
+		envelopes_prefetch(ring->envelopes, posting->items[i].hash);
 	for (uint32_t i = 0; held && i < posting->base.count; i++) {
 		const struct archive_item *item = &posting->items[i];
 		const struct posting_extra *extra = &posting->extras[i];

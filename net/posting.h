@@ -24,7 +24,8 @@ struct posting_extra {
 	double pow;
 	uint32_t expiry_s;
 	uint32_t extra_s;
-	bool is_new; /* false: a duplicate that waits for the disk again */
+	uint64_t seq; /* in the pool of the home ring */
+	bool is_new;  /* false: a duplicate that waits for the disk again */
 };
 
 /* Errors named in one response at most. */
