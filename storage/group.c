@@ -5,6 +5,8 @@
 #include "core/err.h"
 #include "storage/shard.h"
 
+#define RADIX_MIN 256 /* fewer are sorted by comparing */
+
 /* ---- chunks ---- */
 
 static struct run_entry *entry_at(struct run_builder *b, uint32_t i,
@@ -76,7 +78,8 @@ static int refs_reserve(struct shard *shard, uint64_t want)
 	if (want > UINT32_MAX / 2)
 		return ERR_NOMEM;
 	want += want / 2;
-	more = realloc(shard->refs, want * sizeof(*more));
+	/* As many again behind them, for sorting. */
+	more = realloc(shard->refs, 2 * want * sizeof(*more));
 	if (!more)
 		return ERR_NOMEM;
 	shard->refs = more;
@@ -117,6 +120,65 @@ static int compare_refs(const void *a, const void *b)
 	if (x->prefix != y->prefix)
 		return x->prefix < y->prefix ? -1 : 1;
 	return memcmp(x->item->hash, y->item->hash, ENVELOPE_HASH_SIZE);
+}
+
+/* By the byte at `shift`, in the order of before where it is equal. */
+static void sort_by_byte(const struct group_ref *from, struct group_ref *to,
+			 uint32_t count, unsigned shift)
+{
+	uint32_t place[256] = {0}, before = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		place[from[i].prefix >> shift & 0xff]++;
+	for (unsigned b = 0; b < 256; b++) {
+		uint32_t here = place[b];
+
+		place[b] = before;
+		before += here;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		to[place[from[i].prefix >> shift & 0xff]++] = from[i];
+}
+
+/* Those with equal prefixes are few, and most often the same envelope. */
+static void sort_equals(struct group_ref *refs, uint32_t count)
+{
+	uint32_t from = 0, to;
+
+	for (; from < count; from = to) {
+		to = from + 1;
+		while (to < count && refs[to].prefix == refs[from].prefix)
+			to++;
+		if (to - from > 1)
+			qsort(refs + from, to - from, sizeof(*refs),
+			      compare_refs);
+	}
+}
+
+static void sort_refs(struct shard *shard)
+{
+	struct group_ref *from = shard->refs, *to = from + shard->refs_max;
+	uint32_t count = shard->refs_count;
+	uint64_t differ = 0;
+
+	if (count < RADIX_MIN) {
+		qsort(from, count, sizeof(*from), compare_refs);
+		return;
+	}
+	for (uint32_t i = 1; i < count; i++)
+		differ |= from[i].prefix ^ from[0].prefix;
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		struct group_ref *swap = from;
+
+		if ((differ >> shift & 0xff) == 0)
+			continue;
+		sort_by_byte(from, to, count, shift);
+		from = to;
+		to = swap;
+	}
+	if (from != shard->refs)
+		memcpy(shard->refs, from, count * sizeof(*from));
+	sort_equals(shard->refs, count);
 }
 
 /* ---- what is there already ---- */
@@ -326,8 +388,7 @@ int group_commit(struct shard *shard, struct letter *parts)
 
 	if (err)
 		return err;
-	qsort(shard->refs, shard->refs_count, sizeof(*shard->refs),
-	      compare_refs);
+	sort_refs(shard);
 	while (from < shard->refs_count) {
 		uint32_t span = shard->refs[from].item->sent / span_s;
 

@@ -535,19 +535,23 @@ static bool take_letters(struct shard *shard)
 	return true;
 }
 
-static size_t waiting_bytes(const struct shard *shard, size_t enough)
+/* Is there as much as the last time, or enough anyway? */
+static bool is_group_full(const struct shard *shard)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, enough = shard->common->config.group_bytes_max / 4;
+	unsigned parts = 0;
 
-	for (const struct letter *l = shard->waiting; l && bytes < enough;
-	     l = l->next)
+	for (const struct letter *l = shard->waiting; l; l = l->next) {
 		bytes += ((const struct batch_part *)(const void *)l)->bytes;
-	return bytes;
+		if (++parts >= shard->company || bytes >= enough)
+			return true;
+	}
+	return false;
 }
 
 /*
  * When the last group had several senders they are likely to send again now
- * that they were answered: wait for the others, as long as they keep coming.
+ * that they were answered: wait for as many.
  */
 static void linger(struct shard *shard)
 {
@@ -555,13 +559,10 @@ static void linger(struct shard *shard)
 	const struct timespec pause = {.tv_nsec = LINGER_NS};
 	uint64_t until_ns = clock_mono_ns() + config->group_wait_us * 1000ull;
 
-	while (shard->had_company &&
-	       waiting_bytes(shard, config->group_bytes_max / 4) <
-		       config->group_bytes_max / 4 &&
+	while (shard->company > 1 && !is_group_full(shard) &&
 	       clock_mono_ns() < until_ns) {
 		nanosleep(&pause, NULL);
-		if (!take_letters(shard))
-			return;
+		(void)take_letters(shard);
 	}
 }
 
@@ -583,7 +584,7 @@ static struct letter *take_group(struct shard *shard)
 	*end = NULL;
 	if (!shard->waiting)
 		shard->waiting_end = &shard->waiting;
-	shard->had_company = parts > 1;
+	shard->company = parts;
 	return group;
 }
 

@@ -99,7 +99,7 @@ struct shard {
 	struct shard_retired *retired;
 	uint64_t probe_ms;  /* when to try again */
 	uint64_t minute_ms; /* when minute() is due */
-	bool had_company;   /* the last group held several batches */
+	unsigned company;   /* batches in the last group */
 };
 
 /*
