@@ -179,7 +179,7 @@ static int open_hashes(const char *path, struct posting *p)
 	p->hashes = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
 	if (p->hashes)
 		return EXIT_OK;
-	client_args_complain(&usage, "%s: %s", path, strerror(errno));
+	client_args_complain(&usage, "%s: %s", path, err_system(errno));
 	return EXIT_FAILED;
 }
 

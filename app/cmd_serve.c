@@ -45,8 +45,11 @@ static void raise_descriptors(void)
  */
 static void keep_memory(void)
 {
+	/* No thread has been started yet. */
+	/* NOLINTBEGIN(concurrency-mt-unsafe) */
 	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	/* NOLINTEND(concurrency-mt-unsafe) */
 }
 
 /* Blocked here, before any thread starts, and taken by main alone. */

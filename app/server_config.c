@@ -155,6 +155,20 @@ static unsigned cores(void)
 	return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
 }
 
+/*
+ * A ring's part of a limit. The kernel shares connections out over the rings
+ * by chance, so each gets a little more than its share.
+ */
+static unsigned share(const struct settings *s, const char *name,
+		      unsigned rings)
+{
+	unsigned all = (unsigned)settings_u64(s, "%s", name);
+	unsigned part = (all + rings - 1) / rings;
+
+	part += part / 8 + 4;
+	return part < all ? part : all;
+}
+
 static void read_link(struct settings *s, struct server_config *out)
 {
 	struct link_config *link = &out->node.link;
@@ -165,12 +179,9 @@ static void read_link(struct settings *s, struct server_config *out)
 		       *client_id ? client_id
 				  : "Restante/v" VERSION_TEXT "/linux/c");
 	link->client = out->client_id;
-	/* The kernel shares connections out over the rings as it likes. */
-	link->links_max = (unsigned)settings_u64(s, "net.sessions_max");
-	link->links_max = (link->links_max + rings - 1) / rings +
-			  (rings > 1 ? link->links_max / 8 : 0);
-	link->per_ip_max = (unsigned)settings_u64(s, "net.per_ip_max");
-	link->per_net_max = (unsigned)settings_u64(s, "net.per_net_max");
+	link->links_max = share(s, "net.sessions_max", rings);
+	link->per_ip_max = share(s, "net.per_ip_max", rings);
+	link->per_net_max = share(s, "net.per_net_max", rings);
 	link->handshakes_max = (unsigned)settings_u64(s, "net.handshakes_max");
 	link->handshake_ms = (unsigned)settings_ms(s, "net.handshake_timeout");
 	link->hello_ms = link->handshake_ms;
