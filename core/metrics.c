@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_LINE   64
-#define BOUNDS_COUNT 27 /* 2^0 .. 2^26 microseconds; one bucket more is +Inf   \
-			 */
+#define CACHE_LINE 64
+#define BOUNDS_COUNT                                                           \
+	27 /* 2^0 .. 2^26 microseconds; one bucket more is +Inf                \
+	    */
 
 enum kind { COUNTER, GAUGE, HISTOGRAM };
 enum state { FREE, FILLING, READY };

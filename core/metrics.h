@@ -33,7 +33,8 @@ void metric_change(struct metric *metric, int64_t delta);
 void metric_observe_us(struct metric *metric, uint64_t us);
 int64_t metric_value(const struct metric *metric);
 
-/* All of them as Prometheus text, malloc'ed and NUL-terminated; NULL: no memory. */
+/* All of them as Prometheus text, malloc'ed and NUL-terminated; NULL: no
+ * memory. */
 char *metrics_text(size_t *len);
 
 #endif

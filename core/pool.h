@@ -16,7 +16,8 @@ struct pool_job {
 	void (*run)(struct pool_job *job, unsigned worker); /* worker 0..n-1 */
 };
 
-/* `name` shows in thread lists (at most 11 characters). 0, ERR_NOMEM, ERR_IO. */
+/* `name` shows in thread lists (at most 11 characters). 0, ERR_NOMEM, ERR_IO.
+ */
 int pool_start(const char *name, unsigned workers, unsigned jobs_max,
 	       struct pool **out);
 /* 0 or ERR_FULL. */

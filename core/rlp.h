@@ -16,7 +16,8 @@
 struct rlp_reader {
 	const uint8_t *pos;
 	const uint8_t *end;
-	int err; /* 0, ERR_SYNTAX or ERR_RANGE (an integer wider than its type) */
+	int err; /* 0, ERR_SYNTAX or ERR_RANGE (an integer wider than its type)
+		  */
 };
 
 /* Read the `len` bytes at `in`, a sequence of items. */

@@ -12,7 +12,7 @@
 
 #include "core/secp.h"
 
-#define SEALED_KEY_SIZE       32
+#define SEALED_KEY_SIZE        32
 #define SEALED_SYMMETRIC_EXTRA 28 /* tag and nonce */
 
 /* PBKDF2-HMAC-SHA256, empty salt, 65356 rounds: tens of milliseconds. */
@@ -20,7 +20,7 @@ int sealed_key_from_password(const char *password,
 			     uint8_t key[static SEALED_KEY_SIZE]);
 
 struct sealed_message {
-	uint8_t *plain; /* owned; sealed_release() frees it */
+	uint8_t *plain;         /* owned; sealed_release() frees it */
 	const uint8_t *payload; /* into plain */
 	size_t payload_size;
 	bool is_signed;

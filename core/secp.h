@@ -29,7 +29,8 @@ bool secp_public_is_valid(const uint8_t public[static SECP_PUBLIC_SIZE]);
 
 /* The 32 X bytes, not hashed. Returns 0 or ERR_AUTH (public is no point). */
 int secp_ecdh(const uint8_t private[static SECP_PRIVATE_SIZE],
-	      const uint8_t public[static SECP_PUBLIC_SIZE], uint8_t out[static 32]);
+	      const uint8_t public[static SECP_PUBLIC_SIZE],
+	      uint8_t out[static 32]);
 
 /* Sign the 32 bytes as they are; v = 0..3, low s. */
 void secp_sign(const struct secp_key *key, const uint8_t digest[static 32],

@@ -29,28 +29,31 @@ struct ring_sock;
 struct link_config {
 	const struct secp_key *key; /* borrowed for the set's life */
 	const char *client;         /* client id in Hello */
-	uint16_t port;              /* listen port told in Hello; 0 for clients */
-	bool caps[CAP_COUNT];       /* offered */
-	unsigned links_max;         /* in this set */
-	unsigned handshakes_max;    /* in handshake at once */
-	unsigned per_ip_max;        /* links of one IPv4 address or IPv6 /48; 0: no bound */
-	unsigned per_net_max;       /* links of one IPv4 /24 or IPv6 /32... ; 0: no bound */
-	unsigned handshake_ms;      /* from accept to the end of the key exchange */
-	unsigned hello_ms;          /* after that */
-	unsigned idle_ms;           /* nothing read: Disconnect 0x0b */
-	unsigned write_ms;          /* nothing could be written: close */
+	uint16_t port;           /* listen port told in Hello; 0 for clients */
+	bool caps[CAP_COUNT];    /* offered */
+	unsigned links_max;      /* in this set */
+	unsigned handshakes_max; /* in handshake at once */
+	unsigned per_ip_max;     /* links of one IPv4 address or IPv6 /48; 0: no
+				    bound */
+	unsigned per_net_max;    /* links of one IPv4 /24 or IPv6 /32... ; 0: no
+				    bound */
+	unsigned handshake_ms; /* from accept to the end of the key exchange */
+	unsigned hello_ms;     /* after that */
+	unsigned idle_ms;      /* nothing read: Disconnect 0x0b */
+	unsigned write_ms;     /* nothing could be written: close */
 	unsigned ping_ms;
-	size_t packet_max;          /* plain payload */
-	size_t queue_bytes_max;     /* waiting to be sent on one link */
-	size_t queue_low;           /* `drained` when it falls to this */
+	size_t packet_max;      /* plain payload */
+	size_t queue_bytes_max; /* waiting to be sent on one link */
+	size_t queue_low;       /* `drained` when it falls to this */
 };
 void link_config_default(struct link_config *config);
 
 /* Why a link ended. */
 struct link_end {
-	int err;             /* ERR_CLOSED, ERR_IO, ERR_TIMEOUT, ERR_PROTOCOL, ERR_AUTH, ERR_FULL */
-	unsigned reason;     /* of the Disconnect sent or received, if any */
-	bool is_local;       /* we ended it */
+	int err; /* ERR_CLOSED, ERR_IO, ERR_TIMEOUT, ERR_PROTOCOL, ERR_AUTH,
+		    ERR_FULL */
+	unsigned reason; /* of the Disconnect sent or received, if any */
+	bool is_local;   /* we ended it */
 	bool has_reason;
 };
 
@@ -69,9 +72,12 @@ struct link_handler {
 			unsigned code, struct packet *payload);
 	/* The send queue has fallen to queue_low after having been above it. */
 	void (*drained)(void *ctx, struct link *link);
-	/* Last call for the link; it had been opened, or was ours (link_dial). */
-	void (*closed)(void *ctx, struct link *link, const struct link_end *end);
-	/* After a round's messages, before what was queued is sealed and sent. */
+	/* Last call for the link; it had been opened, or was ours (link_dial).
+	 */
+	void (*closed)(void *ctx, struct link *link,
+		       const struct link_end *end);
+	/* After a round's messages, before what was queued is sealed and sent.
+	 */
 	void (*round_end)(void *ctx);
 };
 
@@ -93,7 +99,8 @@ void link_set_accepted(void *set, struct ring_sock *sock,
 		       const struct sockaddr *addr);
 
 /* Dial; `owner` is set from the start. closed tells if it fails. */
-int link_dial(struct link_set *set, const uint8_t remote[static SECP_PUBLIC_SIZE],
+int link_dial(struct link_set *set,
+	      const uint8_t remote[static SECP_PUBLIC_SIZE],
 	      const struct sockaddr *addr, socklen_t len, void *owner,
 	      struct link **out);
 
@@ -108,7 +115,7 @@ struct link *link_find(struct link_set *set, uint64_t handle);
 
 const uint8_t *link_remote(const struct link *link); /* 64 bytes */
 const struct sockaddr *link_addr(const struct link *link);
-const char *link_client(const struct link *link);    /* from its Hello */
+const char *link_client(const struct link *link); /* from its Hello */
 bool link_has_cap(const struct link *link, enum cap cap);
 bool link_is_outgoing(const struct link *link);
 unsigned link_set_count(const struct link_set *set); /* opened links */

@@ -124,7 +124,8 @@ const char *node_engine(const struct node *node);
  */
 int node_send(struct node *node, struct node_link to, unsigned code,
 	      const uint8_t *payload, size_t len);
-/* The same to a node, on whatever ring it is; nothing if it is not connected. */
+/* The same to a node, on whatever ring it is; nothing if it is not connected.
+ */
 void node_tell(struct node *node, const uint8_t to[static SECP_PUBLIC_SIZE],
 	       unsigned code, const uint8_t *payload, size_t len);
 

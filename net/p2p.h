@@ -54,7 +54,8 @@ struct p2p_hello {
 	uint16_t port;
 	uint8_t public[SECP_PUBLIC_SIZE];
 };
-/* 0, ERR_SYNTAX; ERR_AUTH when the key is null. `caps` in `out` are those known. */
+/* 0, ERR_SYNTAX; ERR_AUTH when the key is null. `caps` in `out` are those
+ * known. */
 int p2p_hello_decode(const uint8_t *in, size_t len, struct p2p_hello *out);
 /* Writes at most P2P_HELLO_MAX bytes. */
 size_t p2p_hello_encode(const struct p2p_hello *hello,

@@ -36,7 +36,7 @@ struct ring_config {
 /* Calls that concern no single socket. Any may be NULL. */
 struct ring_handler {
 	void (*round_end)(void *ctx);
-	void (*woken)(void *ctx);                 /* after ring_wake(), coalesced */
+	void (*woken)(void *ctx); /* after ring_wake(), coalesced */
 	void (*tick)(void *ctx, uint64_t now_ms); /* about every tick_ms */
 };
 
@@ -66,7 +66,8 @@ struct ring_sock_ops {
 	void (*closed)(void *owner, int err);
 };
 
-/* Returns 0, ERR_NOMEM, ERR_UNSUPPORTED (URING asked for and not to be had) or ERR_IO. */
+/* Returns 0, ERR_NOMEM, ERR_UNSUPPORTED (URING asked for and not to be had) or
+ * ERR_IO. */
 int ring_new(const struct ring_config *config,
 	     const struct ring_handler *handler, void *ctx, struct ring **out);
 void ring_free(struct ring *ring); /* after ring_run() returned; NULL is fine */
@@ -78,8 +79,8 @@ const char *ring_engine_name(const struct ring *ring); /* "io_uring", "epoll" */
  * before this returns. 0 or ERR_IO.
  */
 int ring_run(struct ring *ring);
-void ring_stop(struct ring *ring); /* any thread */
-void ring_wake(struct ring *ring); /* any thread */
+void ring_stop(struct ring *ring);             /* any thread */
+void ring_wake(struct ring *ring);             /* any thread */
 uint64_t ring_now_ms(const struct ring *ring); /* monotonic, as of this round */
 
 /*
@@ -103,8 +104,8 @@ void ring_listen_stop(struct ring *ring); /* accept no more */
  */
 int ring_listen_probe(const struct sockaddr *addr, socklen_t len);
 
-void ring_sock_set_owner(struct ring_sock *sock, const struct ring_sock_ops *ops,
-			 void *owner);
+void ring_sock_set_owner(struct ring_sock *sock,
+			 const struct ring_sock_ops *ops, void *owner);
 /*
  * Begin to connect. The socket is returned at once; connected or closed
  * follows. The time is looked at each tick; 0: the kernel's own.

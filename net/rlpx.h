@@ -14,10 +14,10 @@
 #include "core/keccak.h"
 #include "core/secp.h"
 
-#define RLPX_AUTH_SIZE_MIN 282
-#define RLPX_ACK_SIZE_MIN  215
+#define RLPX_AUTH_SIZE_MIN      282
+#define RLPX_ACK_SIZE_MIN       215
 #define RLPX_HANDSHAKE_SIZE_MAX 2048
-#define RLPX_PACKET_MAX    (2 + RLPX_HANDSHAKE_SIZE_MAX)
+#define RLPX_PACKET_MAX         (2 + RLPX_HANDSHAKE_SIZE_MAX)
 
 struct aes_block;
 struct aes_ctr;
@@ -40,7 +40,7 @@ void rlpx_streams_release(struct rlpx_streams *streams);
 
 /* What both sides know at the end of the key exchange; all borrowed. */
 struct rlpx_agreement {
-	const uint8_t *secret;          /* ecdh of the ephemeral keys, 32 bytes */
+	const uint8_t *secret; /* ecdh of the ephemeral keys, 32 bytes */
 	const uint8_t *initiator_nonce; /* 32 bytes each */
 	const uint8_t *recipient_nonce;
 	const uint8_t *auth; /* the packets as on the wire */
@@ -102,7 +102,8 @@ struct rlpx_seal_job {
 };
 void rlpx_seal_many(const struct rlpx_seal_job *jobs, size_t count);
 
-/* Check and decrypt headers: sets n, or err = ERR_AUTH / ERR_PROTOCOL (n = 0). */
+/* Check and decrypt headers: sets n, or err = ERR_AUTH / ERR_PROTOCOL (n = 0).
+ */
 struct rlpx_header_job {
 	struct rlpx_stream *stream;
 	const uint8_t *header; /* RLPX_HEADER_SIZE bytes */

@@ -16,10 +16,10 @@
 #include "storage/query.h"
 #include "storage/shard.h"
 
-#define EXPIRE_WAIT_MS 5000u
-#define DIR_MAX        4096u
+#define EXPIRE_WAIT_MS     5000u
+#define DIR_MAX            4096u
 #define READERS_CONFIG_MAX 256u
-#define MAP_BYTES_MIN  (1u << 20)
+#define MAP_BYTES_MIN      (1u << 20)
 
 struct archive {
 	struct shard_common common; /* first: minute() finds us */

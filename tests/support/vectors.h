@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 struct hex {
-	uint8_t *bytes; /* malloc'ed, at its exact size, so ASan sees overruns */
+	uint8_t *
+		bytes; /* malloc'ed, at its exact size, so ASan sees overruns */
 	size_t len;
 };
 
