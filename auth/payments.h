@@ -24,16 +24,17 @@ struct payments;
 
 struct endpoint_config {
 	const char *url;
-	const char *header; /* "Name: value" with credentials, or NULL */
-	const char *group;  /* one voice a group; NULL: its own */
-	unsigned batch_max; /* 1..1000; 0: payments.batch */
+	const char *header;      /* "Name: value" with credentials, or NULL */
+	const char *group;       /* one voice a group; NULL: its own */
+	unsigned batch_max;      /* 1..1000; 0: payments.batch */
 	unsigned requests_per_s; /* 0: no bound */
 };
 struct chain_config {
 	const char *name;
 	uint64_t id;
 	uint8_t genesis[32];
-	bool has_genesis; /* false: learnt from the endpoints at first start, then kept */
+	bool has_genesis; /* false: learnt from the endpoints at first start,
+			     then kept */
 	uint32_t block_time_s;
 	uint64_t start_block;
 	unsigned quorum;
@@ -78,8 +79,9 @@ enum access_mode payments_mode(struct payments *payments);
 void payments_set_mode(struct payments *payments, enum access_mode mode);
 
 /* The signed offer in force. ERR_NOTFOUND: none can be made yet. */
-int payments_offer(struct payments *payments, uint8_t out[static OFFER_SIZE_MAX],
-		   size_t *len, uint8_t hash[static 32]);
+int payments_offer(struct payments *payments,
+		   uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+		   uint8_t hash[static 32]);
 
 /* ---- intake (§7) ---- */
 
@@ -101,8 +103,8 @@ enum intake {
 	INTAKE_BUSY,
 	INTAKE_STOPPING,
 };
-const char *intake_str(enum intake code);  /* "bad_format" */
-unsigned intake_http(enum intake code);    /* 400 */
+const char *intake_str(enum intake code); /* "bad_format" */
+unsigned intake_http(enum intake code);   /* 400 */
 
 /* Who asks: a devp2p peer, or an address over HTTP (IPv4, or IPv6 /64). */
 struct source {
@@ -162,7 +164,8 @@ int payments_wait(struct payments *payments,
 		  unsigned wait_s, void (*changed)(void *ctx), void *ctx);
 
 /* Told of every claim that changed, by node: for ClaimStatus to live peers. */
-typedef void (*payments_notify_fn)(void *ctx, const struct claim_status *status);
+typedef void (*payments_notify_fn)(void *ctx,
+				   const struct claim_status *status);
 void payments_set_notify(struct payments *payments, payments_notify_fn fn,
 			 void *ctx);
 
@@ -178,6 +181,7 @@ struct chain_view {
 	unsigned endpoints, endpoints_good;
 	bool is_usable, is_alarmed;
 };
-int payments_chain(struct payments *payments, unsigned i, struct chain_view *out);
+int payments_chain(struct payments *payments, unsigned i,
+		   struct chain_view *out);
 
 #endif
