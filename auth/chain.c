@@ -652,7 +652,11 @@ static bool is_revert(int code, const char *message)
 	       has_word(message, "out of gas") ||
 	       has_word(message, "OutOfGas") ||
 	       has_word(message, "invalid opcode") ||
-	       has_word(message, "VM execution error");
+	       has_word(message, "invalid jump") ||
+	       has_word(message, "stack underflow") ||
+	       has_word(message, "stack limit") ||
+	       has_word(message, "VM execution error") ||
+	       has_word(message, "EVM error");
 }
 
 static bool is_tag(enum chain_ask ask)

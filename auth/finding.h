@@ -45,9 +45,10 @@ struct finding {
 	enum claim_reason fault;
 	struct u256 value;
 
-	/* ABSENT: known and waiting in a pool, with the nonce of its sender. */
-	bool is_waiting;
-	uint64_t sender_nonce; /* CLAIM_NONCE_UNKNOWN if not known */
+	bool is_waiting; /* ABSENT: known and waiting in a pool */
+	/* ABSENT or MINED: the nonce, if the payer is the sender as well; else
+	 * CLAIM_NONCE_UNKNOWN. */
+	uint64_t sender_nonce;
 
 	/* Scheme 2 (§6.4): was the contract asked, and what did it say? */
 	bool proof_asked;

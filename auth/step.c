@@ -406,6 +406,10 @@ static void step_revoked(const struct step_input *in, struct step *out)
 void step_decide(const struct step_input *in, struct step *out)
 {
 	begin(in->rec, out);
+	/* Known while it is mined, so that a double spend is seen (§11). */
+	if (in->finding->kind == FINDING_MINED &&
+	    in->finding->sender_nonce != CLAIM_NONCE_UNKNOWN)
+		out->next.sender_nonce = in->finding->sender_nonce;
 	switch (in->rec->state) {
 	case CLAIM_RECEIVED:
 	case CLAIM_PENDING:

@@ -216,6 +216,7 @@ static inline struct finding paying_mined(struct paying *p,
 		.block = block,
 		.block_time_s = PAYING_START_S,
 		.value = u256_from_u64(value),
+		.sender_nonce = CLAIM_NONCE_UNKNOWN,
 	};
 
 	claim_key(claim, finding.claim_key);

@@ -349,6 +349,11 @@ Test(chain, errors_have_their_meaning)
 		 CHAIN_ANSWERED},
 		{CHAIN_ASK_PROOF, "-32000,\"message\":\"out of gas\"",
 		 CHAIN_ANSWERED},
+		{CHAIN_ASK_PROOF, "-32603,\"message\":\"EVM error MemoryOOG\"",
+		 CHAIN_ANSWERED},
+		{CHAIN_ASK_PROOF,
+		 "-32000,\"message\":\"execution aborted (timeout = 5s)\"",
+		 CHAIN_LATER},
 		{CHAIN_ASK_PROOF, "-32000,\"message\":\"header not found\"",
 		 CHAIN_LATER},
 	};

@@ -163,6 +163,33 @@ Test(scheduler, a_payment_that_vanished_is_noticed_and_comes_back)
 	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
 }
 
+/* §21, 15: the nonce was used by a final transaction of the new fork. */
+Test(scheduler, a_payment_that_was_spent_twice_is_revoked_at_once)
+{
+	struct claim claim = file(3, 95, 100); /* its nonce is 3 */
+	uint8_t key[CLAIM_KEY_SIZE];
+
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+	cr_assert_eq(verifying_view(&v, &claim).record.sender_nonce, 3);
+	atomic_store(&v.nodes[0]->fork_from, 94);
+	atomic_store(&v.nodes[0]->fork, 1);
+	atomic_store(&v.nodes[0]->gone_from, 95);
+	atomic_store(&v.nodes[0]->nonce, 3);
+	verifying_head(&v, 101);
+	ASSERT_BECOMES(claim, CLAIM_REORGED);
+	cr_assert(verifying_view(&v, &claim).is_credited);
+	atomic_store(&v.nodes[0]->nonce, 4);
+	claim_key(&claim, key);
+	for (int i = 0; i < 500 && verifying_view(&v, &claim).is_credited;
+	     i++) {
+		scheduler_poke(v.scheduler, key);
+		verifying_nap(20);
+	}
+	cr_assert_not(verifying_view(&v, &claim).is_credited);
+	cr_assert_eq(verifying_view(&v, &claim).record.reason, CLAIM_REPLACED);
+}
+
 Test(scheduler, a_changed_finalized_block_stops_crediting)
 {
 	struct chain_view view = {.is_alarmed = false};
