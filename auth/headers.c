@@ -44,13 +44,3 @@ void headers_set(struct headers *headers, const struct chain_header *chain,
 	for (unsigned i = 0; i < count; i++)
 		put(headers, &chain[i]);
 }
-
-bool headers_are_linked(const struct chain_header *chain, unsigned count)
-{
-	for (unsigned i = 1; i < count; i++) {
-		if (chain[i].number != chain[i - 1].number + 1 ||
-		    memcmp(chain[i].parent, chain[i - 1].hash, 32) != 0)
-			return false;
-	}
-	return true;
-}

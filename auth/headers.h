@@ -35,7 +35,4 @@ void headers_set(struct headers *headers, const struct chain_header *chain,
 /* Forget what is below the ring's own: start anew at this header. */
 void headers_restart(struct headers *headers, const struct chain_header *at);
 
-/* Is each header the parent of the next? */
-bool headers_are_linked(const struct chain_header *chain, unsigned count);
-
 #endif
