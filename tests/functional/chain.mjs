@@ -186,7 +186,10 @@ export class Chain {
 			tx.gasPrice = quantity(gasPrice)
 		if (value !== undefined)
 			tx.value = quantity(value)
-		return this.rpc('eth_sendTransaction', tx)
+		/* One after the other, or two get the same nonce. */
+		const sent = (this.sending ?? Promise.resolve()).then(() => this.rpc('eth_sendTransaction', tx))
+		this.sending = sent.catch(() => {})
+		return sent
 	}
 
 	receipt(tx) {

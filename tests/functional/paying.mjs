@@ -183,7 +183,7 @@ export class Shop {
 	async wait(id, states, ms = 40000) {
 		const wanted = [states].flat()
 		const end = Date.now() + ms
-		let now = await this.status(id)
+		let now = await this.status(id, '?wait=0')
 		while (!wanted.includes(now.state)) {
 			if (Date.now() > end)
 				throw new Error(`claim is ${JSON.stringify(now)}, not ${wanted} within ${ms} ms`)

@@ -111,6 +111,7 @@ test('when the grace is over it is taken back, and credited anew when it comes',
 	await chain.hold()
 	await chain.rpc('eth_sendRawTransaction', paid.raw)
 	chain.tick()
+	await chain.waitReceipt(paid.tx)
 	/* It is looked at ever more seldom; the user files it again, Bobby has it looked at. */
 	await shop.file(await shop.claim({ payer: all.alice, node: paid.node, tx: paid.tx }))
 	await shop.admin('claims', 'recheck', paid.id, '--reason', 'she says that it is mined')
@@ -124,7 +125,7 @@ test('when the grace is over it is taken back, and credited anew when it comes',
 })
 
 test('15 a payment that is spent twice is taken back', async (t) => {
-	const all = await setUp(t, { payments: { reorg_grace: '4s' }, option: { settle: 40 }, epoch: 1 })
+	const all = await setUp(t, { payments: { reorg_grace: '1h' }, option: { settle: 40 } })
 	const { chain, shop, alice, owner } = all
 	const paid = await payAndFile(all)
 	await chain.mine(1)
