@@ -13,7 +13,7 @@
 #define PACKETS_S   300.0 /* open loop: 15 000 envelopes a second */
 #define SECONDS     2u
 #define ZIPF_COUNT  100000u
-#define ENGINE_SIZE 100000u
+#define ENGINE_SIZE 50000u
 
 static const struct setting options[] = {BENCH_OPTIONS, {0}};
 

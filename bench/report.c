@@ -36,7 +36,7 @@ static const struct row rows[] = {
 	 BOUND_PUT},
 	{"durable ingest, server CPU", "rivals", "durable ingest", "cpu",
 	 "us, less", BOUND_PUT_CPU},
-	{"durable ingest, written", "rivals", "durable ingest", "written",
+	{"durable ingest, to the device", "rivals", "durable ingest", "device",
 	 "B, less", BOUND_DEVICE},
 	{"ingest, 50 a packet, 8 connections, server CPU", "ingest",
 	 "512 B, 50 a packet, 8 connections", "cpu", "us, less", BOUND_PUT_CPU},
@@ -268,7 +268,7 @@ static bool write_script(const char *path, const char *base,
 			put_block(script, file, &file->results[i], (unsigned)i);
 	(void)fprintf(script,
 		      "set title \"%s: %s\"\nset logscale xy\nset grid\n"
-		      "set format x \"10^{%%L}\"\nset key outside bottom "
+		      "set format x \"%%g\"\nset key outside bottom "
 		      "center vertical maxrows 4\nset ylabel \"%s\"\n",
 		      first->scenario, first->metric, first->unit);
 	for (unsigned i = 0; i < 2; i++) {
@@ -311,8 +311,8 @@ static void plot(const char *folder, const struct loaded_file *file,
 /* The metrics in which growth is looked at. */
 static bool is_plotted(const struct loaded *r)
 {
-	static const char *const metrics[] = {
-		"rate", "cpu", "latency_p50", "memory", "written", "start"};
+	static const char *const metrics[] = {"rate",   "cpu",    "latency_p50",
+					      "memory", "device", "start"};
 
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		if (strcmp(r->metric, metrics[i]) == 0)

@@ -213,7 +213,8 @@ int suite_run_all(int argc, char **argv)
 		return status;
 	folder_of_now(args.options, folder);
 	(void)snprintf(results, sizeof(results), "%s/results.jsonl", folder);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = settings_u64(args.options, "rounds") ? 0 : 1; i < 2;
+	     i++) {
 		(void)snprintf(flags[i], sizeof(flags[i]), "--%s",
 			       handed_on[i]);
 		(void)snprintf(numbers[i], sizeof(numbers[i]), "%llu",
