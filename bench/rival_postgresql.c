@@ -309,24 +309,6 @@ static const char *dir(void)
 	return pg.path;
 }
 
-#else /* BENCH_HAS_LIBPQ */
-#include <stdio.h>
-
-static bool start(const struct bench *bench, char why[static RIVAL_WHY_MAX])
-{
-	(void)bench;
-	(void)snprintf(why, RIVAL_WHY_MAX,
-		       "built without libpq (Debian: libpq-dev)");
-	return false;
-}
-#define stop      NULL
-#define put       NULL
-#define get_topic NULL
-#define get_all   NULL
-#define get_pid   NULL
-#define dir       NULL
-#endif
-
 const struct rival rival_postgresql = {
 	.name = "postgresql",
 	.settings =
@@ -343,3 +325,21 @@ const struct rival rival_postgresql = {
 	.pid = get_pid,
 	.dir = dir,
 };
+
+#else /* BENCH_HAS_LIBPQ */
+#include <stdio.h>
+
+static bool start(const struct bench *bench, char why[static RIVAL_WHY_MAX])
+{
+	(void)bench;
+	(void)snprintf(why, RIVAL_WHY_MAX,
+		       "built without libpq (Debian: libpq-dev)");
+	return false;
+}
+
+const struct rival rival_postgresql = {
+	.name = "postgresql",
+	.settings = "not built in",
+	.start = start,
+};
+#endif
