@@ -111,8 +111,25 @@ export class Shop {
 		return this.offer
 	}
 
-	/* One exchange with the public listener. */
-	http(method, path, body, headers = {}) {
+	/*
+	 * One exchange with the public listener, which cuts off what is beyond
+	 * sixteen connections of an address: then again.
+	 */
+	async http(...args) {
+		for (let left = 40; ; left--) {
+			try {
+				return await this.exchange(...args)
+			} catch (err) {
+				const { exitCode, signalCode } = this.daemon.child
+				const isCut = /ECONNRESET|EPIPE/.test(err.code)
+				if (!isCut || left === 0 || exitCode !== null || signalCode !== null)
+					throw err
+				await sleep(100)
+			}
+		}
+	}
+
+	exchange(method, path, body, headers = {}) {
 		return new Promise((resolve, reject) => {
 			const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
 			const req = request({
