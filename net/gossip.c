@@ -217,6 +217,7 @@ static void send_round(struct node_ring *ring, const struct round *round,
 		now_ms + wait_of(&session->caps[cap], round->bytes);
 	NODE_COUNT(ring->node, relayed, round->count);
 	NODE_COUNT(ring->node, relayed_bytes, round->bytes);
+	ring->gossip_spent += round->bytes;
 	(void)link_send(session->link, cap, CODE_MESSAGES, buf);
 }
 
@@ -245,16 +246,34 @@ static bool tell(struct node_ring *ring, struct session *session,
 	return session->cursor < envelopes_head(envs);
 }
 
-void gossip_tick(struct node_ring *ring, uint64_t now_ms)
+void gossip_go_on(struct node_ring *ring, uint64_t now_ms)
 {
 	struct session *next;
+	bool is_done = true;
 
+	ring->gossip_spent = 0;
 	for (struct session *s = ring->sessions; s; s = next) {
 		next = s->next; /* sending may end the link */
-		if (!s->is_open || !session_has_status(s) ||
-		    now_ms - s->status_ms < GOSSIP_FIRST_MS)
+		if (s->told_tick == ring->gossip_count)
 			continue;
-		while (tell(ring, s, now_ms))
-			;
+		if (ring->gossip_spent >= GOSSIP_ROUND_MAX) {
+			is_done = false;
+			break;
+		}
+		if (!s->is_open || !session_has_status(s) ||
+		    now_ms - s->status_ms < GOSSIP_FIRST_MS ||
+		    !tell(ring, s, now_ms))
+			s->told_tick = ring->gossip_count;
+		else
+			is_done = false;
 	}
+	ring->gossip_is_due = !is_done;
+	if (!is_done)
+		ring_wake(ring->ring);
+}
+
+void gossip_tick(struct node_ring *ring, uint64_t now_ms)
+{
+	ring->gossip_count++;
+	gossip_go_on(ring, now_ms);
 }

@@ -280,6 +280,8 @@ static void round_end(void *ctx)
 {
 	struct node_ring *ring = ctx;
 
+	if (ring->gossip_is_due && ring->stopping == STOPPING_NOT)
+		gossip_go_on(ring, node_ring_now_ms(ring));
 	link_set_round_end(ring->links);
 }
 

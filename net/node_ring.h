@@ -136,6 +136,9 @@ struct node_ring {
 	size_t scratch_cap;
 
 	uint64_t gossip_ms, second_ms;
+	uint64_t gossip_count; /* ticks; see session.told_tick */
+	size_t gossip_spent;   /* bytes told in this round */
+	bool gossip_is_due;    /* the last tick left some untold */
 	enum stopping stopping;
 	uint64_t stopping_ms;
 };

@@ -50,6 +50,7 @@ struct session {
 
 	/* Gossip: see net/gossip. */
 	uint64_t cursor;
+	uint64_t told_tick; /* the last tick that left nothing untold */
 	uint64_t rescan_end;
 	uint64_t tell_again_ms;
 	uint64_t *known;
