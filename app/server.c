@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "app/nodekey.h"
 #include "app/server_admin.h"
@@ -141,6 +142,25 @@ static int start_admin(struct server *server, char *why)
 	return 0;
 }
 
+/* A bound beyond what the disk has would never be met: it fills before. */
+static void warn_of_disk(const struct server *server)
+{
+	const struct archive_config *config = &server->config->archive;
+	struct archive_health health;
+	struct statvfs vfs;
+	uint64_t room;
+
+	if (config->retention_bytes == 0 || statvfs(config->dir, &vfs) != 0)
+		return;
+	archive_health(server->archive, &health);
+	room = health.bytes_on_disk + (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	if (room < config->retention_bytes)
+		LOG_UNUSUAL("storage.retention_bytes is more than the disk "
+			    "has room for: it will fill up",
+			    log_u64("retention_bytes", config->retention_bytes),
+			    log_u64("room_bytes", room));
+}
+
 static int start_parts(struct server *server, char *why)
 {
 	const struct server_config *config = server->config;
@@ -154,6 +174,8 @@ static int start_parts(struct server *server, char *why)
 	if (!err)
 		err = archive_open(&config->archive, &server->archive, why,
 				   SERVER_WHY_MAX);
+	if (!err)
+		warn_of_disk(server);
 	if (!err)
 		err = server_payments_open(&server->payments, &config->pay,
 					   &server->key, why, SERVER_WHY_MAX);

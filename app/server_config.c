@@ -11,6 +11,9 @@
 #include "app/version.h"
 #include "core/err.h"
 
+#define RETAINED_GROUPS    16u
+#define RETAINED_GROUP_MIN (1u << 20)
+
 /* ---- addresses ---- */
 
 /* "ADDR:PORT" or "[ADDR]:PORT", in digits. */
@@ -127,6 +130,21 @@ static void read_sync_peers(struct settings *s, struct server_config *out)
 
 /* ---- the parts ---- */
 
+/* Too little to be kept by removing whole slices is better said at once. */
+static void check_bytes(struct settings *s, const struct archive_config *c)
+{
+	uint64_t group = c->group_bytes_max < RETAINED_GROUP_MIN
+				 ? RETAINED_GROUP_MIN
+				 : c->group_bytes_max;
+
+	if (c->retention_bytes > 0 &&
+	    c->retention_bytes / c->shards / RETAINED_GROUPS < group)
+		settings_refuse(s, "storage.retention_bytes",
+				"is too little: sixteen commits "
+				"(storage.group_bytes, at least 1M each) of "
+				"every shard must fit into it");
+}
+
 static void read_archive(struct settings *s, struct server_config *out)
 {
 	struct archive_config *archive = &out->archive;
@@ -146,6 +164,7 @@ static void read_archive(struct settings *s, struct server_config *out)
 	if (store_path(out->datadir, out->archive_dir))
 		settings_refuse(s, "datadir", "is too long a path");
 	archive->dir = out->archive_dir;
+	check_bytes(s, archive);
 }
 
 static unsigned cores(void)

@@ -32,7 +32,7 @@ SETTING("net.redial_max",        NULL,           DURATION, "5m",             "1s
 SETTING("storage.shards",        NULL,           U64,      "1",              "1",   "256",    "shards",     "parts of the archive, each with a writer; fixed when it is made")
 SETTING("storage.slice_span",    NULL,           DURATION, "1d",             "1h",  "7d",     NULL,         "time kept in one slice; fixed when the archive is made")
 SETTING("storage.retention",     NULL,           DURATION, "30d",            "0",   "3650d",  NULL,         "age at which envelopes go; 0: never")
-SETTING("storage.retention_bytes", NULL,         BYTES,    "0",              "0",   "1024T",  NULL,         "size beyond which the oldest go; 0: any size")
+SETTING("storage.retention_bytes", NULL,         BYTES,    "0",              "0",   "1024T",  NULL,         "size beyond which the oldest go, about a sixteenth of it at a time; 0: any size")
 SETTING("storage.group_bytes",   NULL,           BYTES,    "1M",             "4K",  "256M",   NULL,         "what one commit takes at most")
 SETTING("storage.group_wait",    NULL,           DURATION, "2ms",            "0",   "1s",     NULL,         "what a commit waits for more to come")
 SETTING("storage.queue_bytes",   NULL,           BYTES,    "64M",            "1M",  "16G",    NULL,         "what may wait for the writer of a shard")

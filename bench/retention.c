@@ -98,9 +98,7 @@ static const struct usage usage = {
 	.summary = "Retention under ingest: a bound of " KEPT
 		   " and slices of an hour, while 20 000 envelopes of one hour "
 		   "after the other come for three minutes. Measured: the size "
-		   "of the files over time. The server looks once a minute, so "
-		   "what comes within a minute stands above the bound. Only "
-		   "with --full (or --rounds).",
+		   "of the files over time. Only with --full (or --rounds).",
 	.options = options,
 };
 

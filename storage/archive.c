@@ -129,6 +129,7 @@ static int open_shards(struct archive *archive, char *why, size_t why_size)
 }
 
 static void expire_by_itself(struct shard_common *common);
+static void keep_below(struct shard_common *common);
 
 static int open_all(struct archive *archive, char *why, size_t why_size)
 {
@@ -166,6 +167,7 @@ int archive_open(const struct archive_config *config, struct archive **out,
 	archive->common.dir = strdup(config->dir);
 	archive->common.config.dir = archive->common.dir;
 	archive->common.minute = expire_by_itself;
+	archive->common.grown = keep_below;
 	readers_init(&archive->common.readers);
 	err = archive->common.dir ? open_all(archive, why, why_size)
 				  : ERR_NOMEM;
@@ -366,16 +368,20 @@ int archive_read(struct archive *archive, struct archive_step *step)
 /* ---- keeping ---- */
 
 struct kept {
-	uint32_t start_s;
+	uint32_t start_s, newest_s;
 	uint64_t bytes;
 	struct slice *slice;
+	bool is_last; /* of its shard */
 };
 
+/* By span, and within it by what the slices hold. */
 static int compare_kept(const void *a, const void *b)
 {
 	const struct kept *x = a, *y = b;
 
-	return (x->start_s > y->start_s) - (x->start_s < y->start_s);
+	if (x->start_s != y->start_s)
+		return x->start_s < y->start_s ? -1 : 1;
+	return (x->newest_s > y->newest_s) - (x->newest_s < y->newest_s);
 }
 
 static uint32_t list_kept(struct archive *archive, struct kept **out)
@@ -396,8 +402,10 @@ static uint32_t list_kept(struct archive *archive, struct kept **out)
 				continue;
 			(*out)[count++] = (struct kept){
 				.start_s = slice->ident.start_s,
+				.newest_s = atomic_load(&slice->newest_s),
 				.bytes = atomic_load(&slice->bytes),
-				.slice = slice};
+				.slice = slice,
+				.is_last = i + 1 == list->count};
 		}
 	}
 	if (count > 0)
@@ -410,13 +418,15 @@ static bool doom(struct slice *slice)
 	return !atomic_exchange(&slice->is_doomed, true);
 }
 
-/* The oldest go first, those of one span together, the newest span stays. */
+/*
+ * The oldest go first. Of the newest span the slice that a shard is filling
+ * stays, since what has just come must not go.
+ */
 static unsigned mark(const struct archive_config *config, struct kept *kept,
 		     uint32_t count, uint32_t now_s)
 {
 	uint64_t bytes = 0;
 	unsigned marked = 0;
-	bool is_over = false;
 
 	for (uint32_t i = 0; i < count; i++)
 		bytes += kept[i].bytes;
@@ -424,13 +434,13 @@ static unsigned mark(const struct archive_config *config, struct kept *kept,
 		bool is_old = config->retention_s > 0 &&
 			      slice_end_s(kept[i].slice) + config->retention_s <
 				      now_s;
+		bool is_filled = kept[i].is_last &&
+				 kept[i].start_s == kept[count - 1].start_s;
+		bool is_over = config->retention_bytes > 0 &&
+			       bytes > config->retention_bytes && !is_filled;
 
-		if (i == 0 || kept[i].start_s != kept[i - 1].start_s)
-			is_over = config->retention_bytes > 0 &&
-				  bytes > config->retention_bytes &&
-				  kept[i].start_s != kept[count - 1].start_s;
 		if (!is_old && !is_over)
-			break;
+			continue;
 		bytes -= kept[i].bytes;
 		marked += doom(kept[i].slice);
 	}
@@ -456,6 +466,20 @@ static unsigned expire(struct archive *archive, uint32_t now_s)
 static void expire_by_itself(struct shard_common *common)
 {
 	(void)expire((struct archive *)(void *)common, clock_wall_s());
+}
+
+static void keep_below(struct shard_common *common)
+{
+	struct archive *archive = (struct archive *)(void *)common;
+	uint64_t bytes = 0;
+
+	if (common->config.retention_bytes == 0)
+		return;
+	for (unsigned s = 0; s < common->config.shards; s++)
+		bytes += atomic_load_explicit(&archive->shards[s].bytes,
+					      memory_order_relaxed);
+	if (bytes > common->config.retention_bytes)
+		expire_by_itself(common);
 }
 
 static uint32_t slices_doomed(struct archive *archive)

@@ -30,15 +30,19 @@ struct archive_config {
 	const char *dir; /* created 0700 when absent */
 	unsigned shards; /* 1..256; must equal what the directory was made with
 			  */
-	uint32_t slice_span_s;    /* time of `sent` kept in one slice */
-	uint32_t retention_s;     /* 0: for ever */
-	uint64_t retention_bytes; /* on disk, all slices; 0: no bound */
-	size_t group_bytes_max;   /* of envelopes in one commit of one shard */
-	unsigned group_wait_us;   /* longest wait for a fuller group */
-	size_t queue_bytes_max;   /* envelopes waiting, per shard */
-	size_t map_bytes;         /* address space of one slice */
-	unsigned readers;         /* reader threads */
-	unsigned reads_max;       /* read steps waiting */
+	uint32_t slice_span_s; /* time of `sent` kept in one slice */
+	uint32_t retention_s;  /* 0: for ever */
+	/* On disk, all slices, looked at after each commit; 0: no bound. Slices
+	 * are cut so that a dozen and more stand below it, and the oldest go;
+	 * above it are at most the slice that each shard is filling and what
+	 * readers have not left yet. */
+	uint64_t retention_bytes;
+	size_t group_bytes_max; /* of envelopes in one commit of one shard */
+	unsigned group_wait_us; /* longest wait for a fuller group */
+	size_t queue_bytes_max; /* envelopes waiting, per shard */
+	size_t map_bytes;       /* address space of one slice */
+	unsigned readers;       /* reader threads */
+	unsigned reads_max;     /* read steps waiting */
 };
 
 /* What `restante serve` uses when nothing is said; `dir` stays NULL. */
@@ -158,7 +162,8 @@ int archive_read_now(struct archive *archive, struct archive_step *step);
 /* ---- keeping ---- */
 
 /* Remove slices that are past retention as of now_s. Runs by itself every
- * minute; here for tests and commands. Returns slices removed. */
+ * minute, and whenever a commit goes beyond retention_bytes; here for tests and
+ * commands. Returns slices removed. */
 unsigned archive_expire(struct archive *archive, uint32_t now_s);
 
 struct archive_health {

@@ -85,7 +85,8 @@ static int compare_counts(const void *a, const void *b)
 	return (x->count > y->count) - (x->count < y->count);
 }
 
-/* Of a slice whose time is over: the smallest, as many as go together. */
+/* Of a slice that is full or whose time is over: the smallest, as many as go
+ * together. */
 static bool choose_smallest(struct fold *f, struct slice *slice)
 {
 	struct slice_run *sorted;
@@ -109,14 +110,18 @@ static bool choose_smallest(struct fold *f, struct slice *slice)
 static bool choose(struct fold *f, struct slice *slice, bool is_idle,
 		   uint32_t now_s)
 {
+	bool is_past = slice_end_s(slice) + SETTLE_AFTER_S <= now_s;
+
 	if (slice->is_settled || slice->runs_count < 2)
 		return false;
 	if (choose_level(f, slice, is_idle ? FOLD_FROM : FOLD_FORCED))
 		return true;
-	if (!is_idle || slice_end_s(slice) + SETTLE_AFTER_S > now_s)
+	if (!is_idle || (!slice->is_full && !is_past))
 		return false;
 	if (choose_smallest(f, slice))
 		return true;
+	if (!is_past) /* what comes for its span is still held against it */
+		return false;
 	slice->is_settled = true;
 	/* Hardly anything will come any more; it can be loaded again. */
 	known_release(&slice->known);

@@ -323,9 +323,8 @@ static void note_stored(struct shard *shard, struct slice *slice,
 		refs[i].part->stored++;
 	}
 	slice->is_settled = false;
-	/* A quarter is for folding. */
 	if (atomic_load(&slice->bytes) >
-	    shard->common->config.map_bytes / 4 * 3)
+	    shard_slice_bytes_max(&shard->common->config))
 		slice->is_full = true;
 	atomic_fetch_add_explicit(&shard->commits, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&shard->put_envelopes, count,

@@ -16,13 +16,15 @@
 #include "core/clock.h"
 #include "core/err.h"
 
-#define IDLE_WAIT_MS   500u
-#define BUSY_WAIT_MS   10u /* while something waits for its last reader */
-#define PROBE_AFTER_MS 1000u
-#define MINUTE_MS      60000u
-#define LINGER_NS      50000
-#define PART_OVERHEAD  64u /* what an envelope's bookkeeping counts for */
-#define NAME_MAX_SIZE  64
+#define IDLE_WAIT_MS    500u
+#define BUSY_WAIT_MS    10u /* while something waits for its last reader */
+#define PROBE_AFTER_MS  1000u
+#define MINUTE_MS       60000u
+#define LINGER_NS       50000
+#define PART_OVERHEAD   64u /* what an envelope's bookkeeping counts for */
+#define NAME_MAX_SIZE   64
+#define SLICES_KEPT     16u /* of a shard, at least, below the bound on bytes */
+#define SLICE_BYTES_MIN (1u << 20) /* so small a bound is overstepped */
 
 unsigned shard_of(struct topic topic, unsigned shards)
 {
@@ -176,6 +178,10 @@ static int list_add(struct shard *shard, struct slice *slice)
 	list->slices[at] = slice;
 	for (unsigned i = at; i < old->count; i++)
 		list->slices[i + 1] = old->slices[i];
+	for (unsigned i = 1; i < list->count; i++)
+		if (list->slices[i - 1]->ident.start_s ==
+		    list->slices[i]->ident.start_s)
+			list->slices[i - 1]->is_full = true;
 	atomic_store(&shard->list, list);
 	retire(shard, NULL, old);
 	return 0;
@@ -342,6 +348,16 @@ static void sweep(struct shard *shard)
 	}
 }
 
+uint64_t shard_slice_bytes_max(const struct archive_config *config)
+{
+	uint64_t map = config->map_bytes / 4 * 3;
+	uint64_t part = config->retention_bytes / config->shards / SLICES_KEPT;
+
+	if (part < SLICE_BYTES_MIN)
+		part = SLICE_BYTES_MIN;
+	return config->retention_bytes == 0 || part > map ? map : part;
+}
+
 int shard_slice_for(struct shard *shard, uint32_t sent, struct slice **out)
 {
 	uint32_t span_s = shard->common->config.slice_span_s;
@@ -362,6 +378,18 @@ int shard_slice_for(struct shard *shard, uint32_t sent, struct slice **out)
 		}
 	}
 	return slice_make(shard, start_s, part, out);
+}
+
+static void count_bytes(struct shard *shard)
+{
+	const struct slice_list *list = atomic_load(&shard->list);
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < list->count; i++)
+		if (!atomic_load(&list->slices[i]->is_doomed))
+			bytes += atomic_load_explicit(&list->slices[i]->bytes,
+						      memory_order_relaxed);
+	atomic_store_explicit(&shard->bytes, bytes, memory_order_relaxed);
 }
 
 /* ---- opening ---- */
@@ -435,6 +463,7 @@ int shard_open(struct shard *shard, struct shard_common *common, unsigned index,
 		sync_dir(common->dir);
 	err = open_files(shard);
 	release_retired(shard, true);
+	count_bytes(shard);
 	if (err)
 		(void)snprintf(
 			why, why_size,
@@ -626,6 +655,9 @@ static void keep_house(struct shard *shard)
 		shard->minute_ms = now_ms + MINUTE_MS;
 		shard->common->minute(shard->common);
 	}
+	count_bytes(shard);
+	if (shard->common->grown)
+		shard->common->grown(shard->common);
 	sweep(shard);
 	release_retired(shard, false);
 	try_again(shard);

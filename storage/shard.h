@@ -66,6 +66,7 @@ struct shard_common {
 	atomic_uint quarantined;
 	atomic_uint removed; /* slices past retention, gone from the lists */
 	void (*minute)(struct shard_common *common); /* on shard 0's thread */
+	void (*grown)(struct shard_common *common);  /* on any shard's thread */
 	/* Of a file that cannot be opened as a slice; may be NULL. */
 	void (*damaged)(void *ctx, const char *path);
 	void *damaged_ctx;
@@ -91,6 +92,7 @@ struct shard {
 	atomic_int state; /* enum shard_state */
 	_Atomic uint64_t queued_bytes, queued_envelopes;
 	_Atomic uint64_t commits, put_envelopes;
+	_Atomic uint64_t bytes; /* on disk, of its slices when last counted */
 	/* the writer's */
 	struct letter *waiting, **waiting_end;
 	struct group_ref *refs;
@@ -128,6 +130,12 @@ void shard_failure_text(const struct shard_common *common, char *out,
 
 /* ---- within the writer: group.c and fold.c ---- */
 
+/*
+ * What a slice may grow to before a further part takes what comes: three
+ * quarters of its map, the last being for folding, and so little that the
+ * bound on all bytes can be kept by removing whole slices.
+ */
+uint64_t shard_slice_bytes_max(const struct archive_config *config);
 /* The slice that takes `sent`, made if need be. */
 int shard_slice_for(struct shard *shard, uint32_t sent, struct slice **out);
 /* Note a failed write and decide what becomes of the shard. */

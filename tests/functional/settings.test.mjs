@@ -26,6 +26,7 @@ test('files', async (t) => {
 		['net:\n  io: fast\n', /bad\.yaml:2: net\.io/],
 		['net:\n  listen: nowhere\n', /bad\.yaml:2: net\.listen: is no address/],
 		['net:\n  peers:\n    - enode://12@1.2.3.4:5\n', /bad\.yaml:3: net\.peers.*is no enode URL/],
+		['storage:\n  retention_bytes: 15M\n', /bad\.yaml:2: storage\.retention_bytes.*too little/],
 		['net: [1\n', /bad\.yaml:/],
 		['\tnet: 1\n', /bad\.yaml:/],
 	]

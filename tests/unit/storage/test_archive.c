@@ -159,7 +159,7 @@ static uint32_t read_all(const struct archive_query *query, uint32_t limit,
 	}
 }
 
-static uint32_t numbers[ITEMS_MAX * 4];
+static uint32_t numbers[ITEMS_MAX * 64];
 
 Test(archive, what_was_put_comes_back_unchanged_newest_first)
 {
@@ -569,22 +569,96 @@ Test(archive, the_oldest_go_when_there_are_too_many_bytes)
 {
 	struct archive_query query = query_all();
 	struct archive_health health;
+	uint32_t n;
 
 	fill_days(5, 90);
 	archive_health(archive, &health);
 	archive_close(archive);
+	cr_assert_eq(health.slices, 15);
 	config.retention_bytes = health.bytes_on_disk / 2;
 	open_it();
-	cr_assert_eq(archive_expire(archive, START), 9);
+	/* Its writers may have looked before us. */
+	(void)archive_expire(archive, START);
 	archive_health(archive, &health);
 	cr_assert_leq(health.bytes_on_disk, config.retention_bytes);
-	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 180);
+	cr_assert_eq(health.slices, 7);
+	n = read_all(&query, 50, OUT_SIZE, numbers);
+	cr_assert(n > 180 && n < 270, "%u", n);
 	cr_assert_eq(numbers[179], 270);
 	archive_close(archive);
 	config.retention_bytes = 1;
 	open_it();
-	cr_assert_eq(archive_expire(archive, START), 3);
+	(void)archive_expire(archive, START);
 	cr_assert_eq(read_all(&query, 50, OUT_SIZE, numbers), 90);
+}
+
+static uint64_t disk_bytes(void)
+{
+	char path[TEMPDIR_MAX + 300];
+	uint64_t bytes = 0;
+
+	for (unsigned s = 0; s < config.shards; s++) {
+		struct dirent *entry;
+		struct stat st;
+		DIR *d;
+
+		snprintf(path, sizeof(path), "%s/shard-%03u", dir, s);
+		d = opendir(path);
+		cr_assert_not_null(d);
+		while ((entry = readdir(d))) {
+			snprintf(path, sizeof(path), "%s/shard-%03u/%s", dir, s,
+				 entry->d_name);
+			if (entry->d_name[0] == 's' && stat(path, &st) == 0)
+				bytes += (uint64_t)st.st_blocks * 512;
+		}
+		closedir(d);
+	}
+	return bytes;
+}
+
+/* As many as can be, four a second. */
+static void put_quarters(uint32_t from)
+{
+	for (uint32_t i = 0; i < ITEMS_MAX; i++)
+		item_make(&items[i], item_bytes[i], from + i,
+			  START + (from + i) / 4, i % 50);
+	cr_assert_eq(put_items(items, ITEMS_MAX), ITEMS_MAX);
+}
+
+/* A group, twice for what is being removed, and what each shard fills. */
+#define OVER_MAX ((8u + 3u) << 20)
+
+Test(archive, a_bound_on_bytes_holds_within_one_day, .timeout = 120)
+{
+	struct archive_query query = query_all();
+	struct archive_health health;
+	uint32_t count = 0, n;
+	uint64_t most = 0;
+
+	archive_close(archive);
+	config.retention_bytes = 48u << 20;
+	open_it();
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 24; i++, count += ITEMS_MAX) {
+			put_quarters(count);
+			if (disk_bytes() > most)
+				most = disk_bytes();
+		}
+		(void)archive_expire(archive, START);
+		archive_health(archive, &health);
+		cr_assert_leq(health.bytes_on_disk, config.retention_bytes);
+		/* What is left is what came last, most of the bound. */
+		cr_assert_geq(health.bytes_on_disk,
+			      config.retention_bytes / 4 * 3);
+		n = read_all(&query, 500, OUT_SIZE, numbers);
+		cr_assert_geq(n, 60000);
+		for (uint32_t i = 0; i < 50000; i++)
+			cr_assert_eq(numbers[i] / 4, (count - 1 - i) / 4);
+		reopen();
+	}
+	cr_assert_leq(most, config.retention_bytes + OVER_MAX, "%zu",
+		      (size_t)most);
+	cr_assert_geq(most, config.retention_bytes);
 }
 
 /* ---- no room ---- */
