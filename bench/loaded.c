@@ -127,7 +127,7 @@ void loaded_free(struct loaded_file *file)
 static bool is_rival(const char *who)
 {
 	return strcmp(who, "restante") != 0 && strcmp(who, "limit") != 0 &&
-	       strncmp(who, "lmdb", 4) != 0;
+	       strcmp(who, "target") != 0 && strncmp(who, "lmdb", 4) != 0;
 }
 
 static bool is_better(const struct loaded *a, const struct loaded *b)

@@ -18,7 +18,8 @@ const struct scenario *const bench_scenarios[] = {
 	&scenario_zipf,       &scenario_engines,
 	&scenario_fanout,     &scenario_stuck,
 	&scenario_handshakes, &scenario_idle,
-	&scenario_retention,  NULL,
+	&scenario_retention,  &scenario_entitlements,
+	NULL,
 };
 
 static const struct command commands[] = {

@@ -22,5 +22,6 @@ extern const struct scenario scenario_stuck;
 extern const struct scenario scenario_handshakes;
 extern const struct scenario scenario_idle;
 extern const struct scenario scenario_retention;
+extern const struct scenario scenario_entitlements;
 
 #endif
