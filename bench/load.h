@@ -63,9 +63,12 @@ struct load_pull {
 	void (*page)(void *ctx, uint32_t page, uint64_t ns);
 	struct histogram *pages_time; /* NULL: not kept */
 	struct histogram *queries_time;
+	/* A failure whose text begins so is the answer; NULL: none is. */
+	const char *refusal;
 
 	/* results */
 	uint64_t queries;
+	uint64_t refused; /* of these */
 	uint64_t pages;
 	uint64_t envelopes;
 	uint64_t bytes; /* of envelopes */

@@ -105,6 +105,15 @@ static void query_done(struct puller *p, struct crowd_member *member,
 	crowd_end(&p->crowd);
 }
 
+static bool is_expected(const struct load_pull *load,
+			const struct mail_completion *completion)
+{
+	size_t len = load->refusal ? strlen(load->refusal) : 0;
+
+	return len > 0 && completion->text_size >= len &&
+	       memcmp(completion->text, load->refusal, len) == 0;
+}
+
 static void completed(struct puller *p, struct crowd_member *member,
 		      const struct packet *payload)
 {
@@ -117,6 +126,11 @@ static void completed(struct puller *p, struct crowd_member *member,
 	if (!a->is_busy || mail_completion_decode(payload->bytes, payload->size,
 						  &completion)) {
 		crowd_fail(&p->crowd, "an unexpected completion");
+		return;
+	}
+	if (completion.is_failure && is_expected(load, &completion)) {
+		load->refused++;
+		query_done(p, member, now_ns);
 		return;
 	}
 	if (completion.is_failure) {
@@ -156,7 +170,8 @@ void load_pull_run(struct load_pull *load)
 {
 	struct puller p = {.load = load};
 
-	load->queries = load->pages = load->envelopes = load->bytes = 0;
+	load->queries = load->refused = load->pages = load->envelopes =
+		load->bytes = 0;
 	p.askings = calloc(load->crowd.connections, sizeof(*p.askings));
 	if (!p.askings)
 		bench_fail("no memory for the load");

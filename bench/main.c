@@ -19,7 +19,7 @@ const struct scenario *const bench_scenarios[] = {
 	&scenario_fanout,     &scenario_stuck,
 	&scenario_handshakes, &scenario_idle,
 	&scenario_retention,  &scenario_entitlements,
-	NULL,
+	&scenario_denied,      NULL,
 };
 
 static const struct command commands[] = {

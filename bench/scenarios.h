@@ -23,5 +23,6 @@ extern const struct scenario scenario_handshakes;
 extern const struct scenario scenario_idle;
 extern const struct scenario scenario_retention;
 extern const struct scenario scenario_entitlements;
+extern const struct scenario scenario_denied;
 
 #endif
