@@ -4,7 +4,7 @@
  * leaks, nobody delays the others.
  *
  * A server ring listens; the first byte of a connection says how its side
- * behaves (enum mode). Peers are plain sockets in threads.
+ * behaves (enum ring_bed_mode). Peers are plain sockets in threads.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,97 +23,15 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/err.h"
 #include "net/ring.h"
+#include "tests/support/check.h"
+#include "tests/support/ring_bed.h"
 
-#define CHECK(what) check((what), #what, __LINE__)
-
-#define PART      ((size_t)256 << 10)
-#define PARTS     16 /* of MODE_SEND: 4 MiB */
-#define HELD_MAX  64
 #define PATIENCE  10000 /* ms */
 #define JUNK_SIZE 100000
-
-enum mode {
-	MODE_ECHO = 'E',
-	MODE_HOARD = 'H',       /* echo, and keep all buffers until a tick */
-	MODE_SEND = 'S',        /* send 4 MiB, close when sent */
-	MODE_NEVER = 'N',       /* the same, close at the third tick */
-	MODE_PAUSE = 'P',       /* pause; go on when told; then count */
-	MODE_CLOSE = 'C',       /* close at once, twice */
-	MODE_SEND_CLOSE = 'X',  /* begin to send and close in one breath */
-	MODE_SENT_CLOSE = 'Y',  /* echo once, close in `sent` */
-	MODE_PAUSE_CLOSE = 'Z', /* pause and close */
-};
-
-static const char *scene = "start";
-static uint8_t block[PART]; /* what MODE_SEND repeats */
-
-static void check(bool is_so, const char *what, int line)
-{
-	if (is_so)
-		return;
-	(void)fprintf(stderr, "%s:%d: %s: not so: %s (errno %d)\n", __FILE__,
-		      line, scene, what, errno);
-	abort();
-}
-
-struct conn;
-struct bed {
-	struct ring *ring;
-	pthread_t thread;
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
-	bool close_on_accept;
-	bool is_dead; /* ring_run() returned an error */
-	struct ring_buf *hoard[HELD_MAX];
-	unsigned hoard_count;
-	struct conn *conns; /* alive; the ring's thread only */
-	atomic_int opened, closed, errors, timeouts;
-	atomic_bool go_on, is_paused;
-	atomic_uint paused_bytes;
-	atomic_uint asked, seen; /* of wakes */
-	void (*on_start)(struct bed *bed);
-};
-
-struct conn {
-	struct bed *bed;
-	struct ring_sock *sock;
-	struct conn *next;
-	enum mode mode;
-	bool is_sending, is_closed;
-	unsigned ticks;
-	struct ring_buf *queue[HELD_MAX]; /* to be echoed */
-	unsigned queued, sending;
-	struct iovec iov[HELD_MAX];
-};
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static void nap_ms(unsigned ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000,
-				     .tv_nsec = ms % 1000 * 1000000L},
-		  NULL);
-}
-
-#define WAIT_FOR(what)                                                         \
-	do {                                                                   \
-		uint64_t until_ms_ = now_ms() + PATIENCE;                      \
-		bool is_so_;                                                   \
-		while (!(is_so_ = (what)) && now_ms() < until_ms_)             \
-			nap_ms(1);                                             \
-		check(is_so_, #what, __LINE__);                                \
-	} while (0)
 
 static unsigned fds_open(void)
 {
@@ -125,264 +43,9 @@ static unsigned fds_open(void)
 	return count;
 }
 
-/* The server's side */
-
-static void echo_on(struct conn *conn)
-{
-	unsigned i;
-
-	if (conn->is_sending || conn->queued == 0)
-		return;
-	for (i = 0; i < conn->queued; i++)
-		conn->iov[i] = (struct iovec){conn->queue[i]->data,
-					      conn->queue[i]->size};
-	conn->sending = conn->queued;
-	conn->is_sending = true;
-	ring_send(conn->sock, conn->iov, conn->sending);
-}
-
-static void release_queue(struct conn *conn, unsigned count)
-{
-	struct bed *bed = conn->bed;
-	unsigned i;
-
-	for (i = 0; i < count; i++) {
-		if (conn->mode == MODE_HOARD && bed->hoard_count < HELD_MAX)
-			bed->hoard[bed->hoard_count++] = conn->queue[i];
-		else
-			ring_buf_release(bed->ring, conn->queue[i]);
-	}
-	conn->queued -= count;
-	memmove(conn->queue, conn->queue + count,
-		conn->queued * sizeof(struct ring_buf *));
-}
-
-static void start_sending(struct conn *conn)
-{
-	unsigned i;
-
-	for (i = 0; i < PARTS; i++)
-		conn->iov[i] = (struct iovec){block, sizeof(block)};
-	conn->is_sending = true;
-	ring_send(conn->sock, conn->iov, PARTS);
-}
-
-static void act_first(struct conn *conn, struct ring_buf *buf)
-{
-	conn->mode = (enum mode)buf->data[0];
-	switch (conn->mode) {
-	case MODE_SEND:
-	case MODE_NEVER:
-		ring_recv_pause(conn->sock, true);
-		start_sending(conn);
-		break;
-	case MODE_PAUSE:
-		ring_recv_pause(conn->sock, true);
-		atomic_store(&conn->bed->is_paused, true);
-		break;
-	case MODE_CLOSE:
-		ring_close(conn->sock);
-		ring_close(conn->sock);
-		break;
-	case MODE_SEND_CLOSE:
-		start_sending(conn);
-		ring_close(conn->sock);
-		break;
-	case MODE_PAUSE_CLOSE:
-		ring_recv_pause(conn->sock, true);
-		ring_close(conn->sock);
-		break;
-	case MODE_ECHO:
-	case MODE_HOARD:
-	case MODE_SENT_CLOSE:
-		break;
-	default:
-		CHECK(false);
-	}
-}
-
-static bool is_echoing(const struct conn *conn)
-{
-	return conn->mode == MODE_ECHO || conn->mode == MODE_HOARD ||
-	       conn->mode == MODE_SENT_CLOSE;
-}
-
-static void on_received(void *owner, struct ring_buf *buf)
-{
-	struct conn *conn = owner;
-
-	CHECK(!conn->is_closed && buf->size > 0);
-	if (!conn->mode)
-		act_first(conn, buf);
-	if (!is_echoing(conn)) {
-		if (conn->mode == MODE_PAUSE)
-			atomic_fetch_add(&conn->bed->paused_bytes, buf->size);
-		ring_buf_release(conn->bed->ring, buf);
-		return;
-	}
-	CHECK(conn->queued < HELD_MAX);
-	conn->queue[conn->queued++] = buf;
-	if (conn->queued == HELD_MAX / 4)
-		ring_recv_pause(conn->sock, true);
-	echo_on(conn);
-}
-
-static void on_sent(void *owner)
-{
-	struct conn *conn = owner;
-
-	CHECK(!conn->is_closed && conn->is_sending);
-	conn->is_sending = false;
-	if (!is_echoing(conn) || conn->mode == MODE_SENT_CLOSE) {
-		ring_close(conn->sock);
-		return;
-	}
-	release_queue(conn, conn->sending);
-	if (conn->queued == 0)
-		ring_recv_pause(conn->sock, false);
-	echo_on(conn);
-}
-
-static void on_closed(void *owner, int err)
-{
-	struct conn *conn = owner;
-	struct conn **link = &conn->bed->conns;
-
-	CHECK(!conn->is_closed);
-	CHECK(err == 0 || err == ERR_IO || err == ERR_TIMEOUT ||
-	      err == ERR_CLOSED);
-	conn->is_closed = true;
-	while (*link != conn)
-		link = &(*link)->next;
-	*link = conn->next;
-	conn->mode = MODE_ECHO;
-	release_queue(conn, conn->queued);
-	atomic_fetch_add(&conn->bed->errors, err == ERR_IO);
-	atomic_fetch_add(&conn->bed->timeouts, err == ERR_TIMEOUT);
-	atomic_fetch_add(&conn->bed->closed, 1);
-	free(conn);
-}
-
-static void on_connected(void *owner)
-{
-	struct conn *conn = owner;
-
-	CHECK(!conn->is_closed && !conn->is_sending);
-	start_sending(conn);
-}
-
-static const struct ring_sock_ops server_ops = {
-	.received = on_received, .sent = on_sent, .closed = on_closed};
-static const struct ring_sock_ops client_ops = {.connected = on_connected,
-						.received = on_received,
-						.sent = on_sent,
-						.closed = on_closed};
-
-static struct conn *conn_new(struct bed *bed)
-{
-	struct conn *conn = calloc(1, sizeof(*conn));
-
-	CHECK(conn);
-	conn->bed = bed;
-	conn->next = bed->conns;
-	bed->conns = conn;
-	atomic_fetch_add(&bed->opened, 1);
-	return conn;
-}
-
-static void on_accepted(void *ctx, struct ring_sock *sock,
-			const struct sockaddr *addr)
-{
-	struct bed *bed = ctx;
-	struct conn *conn;
-
-	CHECK(addr->sa_family == bed->addr.ss_family);
-	if (bed->close_on_accept) {
-		ring_close(sock); /* nobody's: no `closed` */
-		return;
-	}
-	conn = conn_new(bed);
-	conn->sock = sock;
-	ring_sock_set_owner(sock, &server_ops, conn);
-}
-
-static void on_tick(void *ctx, uint64_t ms)
-{
-	struct bed *bed = ctx;
-	struct conn *conn;
-
-	CHECK(ms == ring_now_ms(bed->ring));
-	while (bed->hoard_count > 0)
-		ring_buf_release(bed->ring, bed->hoard[--bed->hoard_count]);
-	for (conn = bed->conns; conn; conn = conn->next)
-		if (conn->mode == MODE_NEVER && ++conn->ticks == 3)
-			ring_close(conn->sock);
-}
-
-static void on_woken(void *ctx)
-{
-	struct bed *bed = ctx;
-	struct conn *conn;
-
-	atomic_store(&bed->seen, atomic_load(&bed->asked));
-	if (!atomic_exchange(&bed->go_on, false))
-		return;
-	for (conn = bed->conns; conn; conn = conn->next)
-		if (conn->mode == MODE_PAUSE)
-			ring_recv_pause(conn->sock, false);
-}
-
-static void *run(void *arg)
-{
-	struct bed *bed = arg;
-
-	if (bed->on_start)
-		bed->on_start(bed);
-	bed->is_dead = ring_run(bed->ring) != 0;
-	return NULL;
-}
-
-/* Made on this thread, run on another. */
-static void bed_start(struct bed *bed, const struct ring_config *config,
-		      int family)
-{
-	static const struct ring_handler handler = {.woken = on_woken,
-						    .tick = on_tick};
-	struct sockaddr_in6 six = {.sin6_family = AF_INET6,
-				   .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	struct sockaddr_in four = {.sin_family = AF_INET,
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	uint16_t port = 0;
-
-	bed->addr_len = family == AF_INET6 ? sizeof(six) : sizeof(four);
-	if (family == AF_INET6)
-		memcpy(&bed->addr, &six, sizeof(six));
-	else
-		memcpy(&bed->addr, &four, sizeof(four));
-	CHECK(ring_new(config, &handler, bed, &bed->ring) == 0);
-	CHECK(ring_listen(bed->ring, (struct sockaddr *)&bed->addr,
-			  bed->addr_len, on_accepted, bed, &port) == 0);
-	CHECK(port != 0);
-	/* The port lies at the same place in both families. */
-	((struct sockaddr_in *)(void *)&bed->addr)->sin_port = htons(port);
-	CHECK(pthread_create(&bed->thread, NULL, run, bed) == 0);
-}
-
-static void bed_stop(struct bed *bed)
-{
-	ring_stop(bed->ring);
-	pthread_join(bed->thread, NULL);
-	CHECK(!bed->is_dead);
-	while (bed->hoard_count > 0)
-		ring_buf_release(bed->ring, bed->hoard[--bed->hoard_count]);
-	ring_free(bed->ring);
-	CHECK(atomic_load(&bed->opened) == atomic_load(&bed->closed));
-	CHECK(!bed->conns);
-}
-
 /* The peers' side */
 
-static int dial(const struct bed *bed)
+static int dial(const struct ring_bed *bed)
 {
 	int fd = socket(bed->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -392,7 +55,7 @@ static int dial(const struct bed *bed)
 	return fd;
 }
 
-static int dial_mode(const struct bed *bed, enum mode mode)
+static int dial_mode(const struct ring_bed *bed, enum ring_bed_mode mode)
 {
 	uint8_t first = (uint8_t)mode;
 	int fd = dial(bed);
@@ -457,7 +120,7 @@ static void exchange(int fd, size_t size, size_t seed)
 /* Everything up to the end of the stream. Returns its size. */
 static size_t drain(int fd, unsigned nap)
 {
-	static _Thread_local uint8_t in[PART];
+	static _Thread_local uint8_t in[1 << 18];
 	size_t total = 0;
 	ssize_t n;
 
@@ -467,7 +130,7 @@ static size_t drain(int fd, unsigned nap)
 		if (n <= 0)
 			return total;
 		for (ssize_t i = 0; i < n; i++)
-			CHECK(in[i] == block[(total + (size_t)i) % PART]);
+			CHECK(in[i] == ring_bed_byte(total + (size_t)i));
 		total += (size_t)n;
 		if (nap)
 			nap_ms(nap);
@@ -486,10 +149,10 @@ static void expect_end(int fd)
 /* Scenes */
 
 struct crowd {
-	const struct bed *bed;
+	const struct ring_bed *bed;
 	unsigned conns, rounds;
 	size_t size_max;
-	enum mode mode;
+	enum ring_bed_mode mode;
 };
 
 static void *crowd_thread(void *arg)
@@ -533,19 +196,19 @@ static void crowds(const struct crowd *crowd, unsigned threads)
 static void scene_echo(enum ring_engine engine, int family)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 128};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	struct crowd crowd = {.bed = &bed,
 			      .conns = 25,
 			      .rounds = 4,
 			      .size_max = 150000,
-			      .mode = MODE_ECHO};
+			      .mode = RING_BED_ECHO};
 
-	scene = "echo";
-	bed_start(&bed, &config, family);
+	check_scene("echo");
+	ring_bed_start(&bed, &config, family);
 	crowds(&crowd, 4);
 	WAIT_FOR(atomic_load(&bed.closed) == 100);
 	CHECK(atomic_load(&bed.errors) == 0);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 static void scene_few_buffers(enum ring_engine engine)
@@ -555,45 +218,45 @@ static void scene_few_buffers(enum ring_engine engine)
 				     .buf_size = 2048,
 				     .buf_count = 4,
 				     .tick_ms = 2};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	struct crowd crowd = {.bed = &bed,
 			      .conns = 8,
 			      .rounds = 2,
 			      .size_max = 20000,
-			      .mode = MODE_HOARD};
+			      .mode = RING_BED_HOARD};
 
-	scene = "few buffers";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("few buffers");
+	ring_bed_start(&bed, &config, AF_INET);
 	crowds(&crowd, 4);
 	WAIT_FOR(atomic_load(&bed.closed) == 32);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 static void scene_readers(enum ring_engine engine)
 {
 	struct ring_config config = {
 		.engine = engine, .socks_max = 64, .tick_ms = 20};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	struct crowd crowd = {.bed = &bed,
 			      .conns = 5,
 			      .rounds = 2,
 			      .size_max = 50000,
-			      .mode = MODE_ECHO};
+			      .mode = RING_BED_ECHO};
 	int never[8], slow;
 	unsigned i;
 
-	scene = "slow and never readers";
-	bed_start(&bed, &config, AF_INET);
-	slow = dial_mode(&bed, MODE_SEND);
+	check_scene("slow and never readers");
+	ring_bed_start(&bed, &config, AF_INET);
+	slow = dial_mode(&bed, RING_BED_SEND);
 	for (i = 0; i < 8; i++)
-		never[i] = dial_mode(&bed, MODE_NEVER);
+		never[i] = dial_mode(&bed, RING_BED_NEVER);
 	crowds(&crowd, 1);
-	CHECK(drain(slow, 1) == PART * PARTS);
+	CHECK(drain(slow, 1) == RING_BED_SEND_SIZE);
 	close(slow);
 	WAIT_FOR(atomic_load(&bed.closed) == 5 + 8 + 1);
 	for (i = 0; i < 8; i++)
 		close(never[i]);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 static void send_junk(int fd)
@@ -606,13 +269,13 @@ static void send_junk(int fd)
 static void scene_pause(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 8};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	unsigned i, before;
 	int fd;
 
-	scene = "pause";
-	bed_start(&bed, &config, AF_INET);
-	fd = dial_mode(&bed, MODE_PAUSE);
+	check_scene("pause");
+	ring_bed_start(&bed, &config, AF_INET);
+	fd = dial_mode(&bed, RING_BED_PAUSE);
 	WAIT_FOR(atomic_load(&bed.is_paused));
 	nap_ms(20);
 	before = atomic_load(&bed.paused_bytes);
@@ -628,26 +291,26 @@ static void scene_pause(enum ring_engine engine)
 		send_junk(fd);
 	}
 	close(fd);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 /* What was sent before ring_close() arrives, though we left bytes unread. */
 static void scene_graceful(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 8};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	int fd;
 
-	scene = "graceful close";
-	bed_start(&bed, &config, AF_INET);
-	fd = dial_mode(&bed, MODE_SEND);
+	check_scene("graceful close");
+	ring_bed_start(&bed, &config, AF_INET);
+	fd = dial_mode(&bed, RING_BED_SEND);
 	send_junk(fd);
 	nap_ms(20);
-	CHECK(drain(fd, 0) == PART * PARTS);
+	CHECK(drain(fd, 0) == RING_BED_SEND_SIZE);
 	WAIT_FOR(atomic_load(&bed.closed) == 1);
 	CHECK(atomic_load(&bed.errors) == 0);
 	close(fd);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 static void reset(int fd)
@@ -661,25 +324,25 @@ static void reset(int fd)
 
 static void scene_close(enum ring_engine engine)
 {
-	static const enum mode modes[] = {MODE_CLOSE, MODE_SEND_CLOSE,
-					  MODE_PAUSE_CLOSE};
+	static const enum ring_bed_mode modes[] = {
+		RING_BED_CLOSE, RING_BED_SEND_CLOSE, RING_BED_PAUSE_CLOSE};
 	struct ring_config config = {.engine = engine, .socks_max = 16};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	uint8_t byte;
 	unsigned i, round;
 	int fd, paused, never;
 
-	scene = "close";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("close");
+	ring_bed_start(&bed, &config, AF_INET);
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 3; i++)
 			expect_end(dial_mode(&bed, modes[i]));
-		fd = dial_mode(&bed, MODE_SENT_CLOSE);
+		fd = dial_mode(&bed, RING_BED_SENT_CLOSE);
 		CHECK(recv(fd, &byte, 1, 0) == 1);
 		expect_end(fd);
 		reset(dial(&bed));
-		reset(dial_mode(&bed, MODE_ECHO));
-		reset(dial_mode(&bed, MODE_SEND));
+		reset(dial_mode(&bed, RING_BED_ECHO));
+		reset(dial_mode(&bed, RING_BED_SEND));
 		close(dial(&bed));
 		WAIT_FOR(atomic_load(&bed.closed) == atomic_load(&bed.opened));
 	}
@@ -687,10 +350,10 @@ static void scene_close(enum ring_engine engine)
 	WAIT_FOR(atomic_load(&bed.closed) >= 20 * 5);
 	/* These are open when the ring stops. */
 	fd = dial(&bed);
-	paused = dial_mode(&bed, MODE_PAUSE);
-	never = dial_mode(&bed, MODE_NEVER);
+	paused = dial_mode(&bed, RING_BED_PAUSE);
+	never = dial_mode(&bed, RING_BED_NEVER);
 	WAIT_FOR(atomic_load(&bed.is_paused));
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 	expect_end(fd);
 	close(paused);
 	close(never);
@@ -699,42 +362,33 @@ static void scene_close(enum ring_engine engine)
 static void scene_close_on_accept(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 4};
-	struct bed bed = {.close_on_accept = true};
+	struct ring_bed bed = {.close_on_accept = true};
 	unsigned i;
 
-	scene = "close on accept";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("close on accept");
+	ring_bed_start(&bed, &config, AF_INET);
 	for (i = 0; i < 50; i++)
 		expect_end(dial(&bed));
 	CHECK(atomic_load(&bed.opened) == 0);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 /* Connecting: `peer` is what the ring dials when it starts. */
 
 static struct sockaddr_in peer;
 
-static void connect_one(struct bed *bed, unsigned timeout_ms, bool then_close)
+static void connect_three(struct ring_bed *bed)
 {
-	struct conn *conn = conn_new(bed);
-
-	CHECK(ring_connect(bed->ring, (struct sockaddr *)&peer, sizeof(peer),
-			   timeout_ms, &client_ops, conn, &conn->sock) == 0);
-	if (then_close)
-		ring_close(conn->sock);
+	ring_bed_connect(bed, &peer, 5000, false);
+	ring_bed_connect(bed, &peer, 0, false);
+	ring_bed_connect(bed, &peer, 5000, true);
 }
 
-static void connect_three(struct bed *bed)
+static void connect_short(struct ring_bed *bed)
 {
-	connect_one(bed, 5000, false);
-	connect_one(bed, 0, false);
-	connect_one(bed, 5000, true);
-}
-
-static void connect_short(struct bed *bed)
-{
-	connect_one(bed, 60, false);
-	connect_one(bed, 5000, false); /* is under way when the ring stops */
+	ring_bed_connect(bed, &peer, 60, false);
+	ring_bed_connect(bed, &peer, 5000,
+			 false); /* is under way when the ring stops */
 }
 
 static int listen_at(int backlog)
@@ -753,35 +407,35 @@ static int listen_at(int backlog)
 static void scene_connect(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 8};
-	struct bed bed = {.on_start = connect_three};
+	struct ring_bed bed = {.on_start = connect_three};
 	int fd = listen_at(16), i;
 
-	scene = "connect";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("connect");
+	ring_bed_start(&bed, &config, AF_INET);
 	for (i = 0; i < 2; i++) {
 		int got = accept(fd, NULL, NULL);
 
 		CHECK(got >= 0);
-		CHECK(drain(got, 0) == PART * PARTS);
+		CHECK(drain(got, 0) == RING_BED_SEND_SIZE);
 		close(got);
 	}
 	WAIT_FOR(atomic_load(&bed.closed) == 3);
 	CHECK(atomic_load(&bed.errors) == 0);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 	close(fd);
 }
 
 static void scene_refused(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 8};
-	struct bed bed = {.on_start = connect_three};
+	struct ring_bed bed = {.on_start = connect_three};
 	int fd = listen_at(-1); /* bound, and nobody listens */
 
-	scene = "refused";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("refused");
+	ring_bed_start(&bed, &config, AF_INET);
 	WAIT_FOR(atomic_load(&bed.closed) == 3);
 	CHECK(atomic_load(&bed.errors) == 2);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 	close(fd);
 }
 
@@ -789,10 +443,10 @@ static void scene_timeout(enum ring_engine engine)
 {
 	struct ring_config config = {
 		.engine = engine, .socks_max = 8, .tick_ms = 10};
-	struct bed bed = {.on_start = connect_short};
+	struct ring_bed bed = {.on_start = connect_short};
 	int fd = listen_at(0), stuffing[3], i;
 
-	scene = "connect timeout";
+	check_scene("connect timeout");
 	/* A full backlog drops what comes further. */
 	for (i = 0; i < 3; i++) {
 		stuffing[i] = socket(
@@ -801,10 +455,10 @@ static void scene_timeout(enum ring_engine engine)
 			       sizeof(peer));
 	}
 	nap_ms(20);
-	bed_start(&bed, &config, AF_INET);
+	ring_bed_start(&bed, &config, AF_INET);
 	WAIT_FOR(atomic_load(&bed.closed) == 1);
 	CHECK(atomic_load(&bed.timeouts) == 1);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 	for (i = 0; i < 3; i++)
 		close(stuffing[i]);
 	close(fd);
@@ -812,7 +466,7 @@ static void scene_timeout(enum ring_engine engine)
 
 static void *wake_thread(void *arg)
 {
-	struct bed *bed = arg;
+	struct ring_bed *bed = arg;
 	unsigned i, mine;
 
 	for (i = 0; i < 2000; i++) {
@@ -828,32 +482,32 @@ static void scene_wake(enum ring_engine engine)
 {
 	struct ring_config config = {
 		.engine = engine, .socks_max = 8, .tick_ms = 20000};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	pthread_t thread[4];
 	unsigned i;
 
-	scene = "wake";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("wake");
+	ring_bed_start(&bed, &config, AF_INET);
 	for (i = 0; i < 4; i++)
 		CHECK(pthread_create(&thread[i], NULL, wake_thread, &bed) == 0);
 	for (i = 0; i < 4; i++)
 		pthread_join(thread[i], NULL);
 	WAIT_FOR(atomic_load(&bed.seen) == 4 * 2000);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 /* The table has far fewer slots than connections come and go. */
 static void scene_churn(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 16};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	unsigned i;
 	int fd;
 
-	scene = "churn";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("churn");
+	ring_bed_start(&bed, &config, AF_INET);
 	for (i = 0; i < 2000; i++) {
-		fd = dial_mode(&bed, MODE_CLOSE);
+		fd = dial_mode(&bed, RING_BED_CLOSE);
 		if (i % 2)
 			expect_end(fd);
 		else
@@ -861,30 +515,30 @@ static void scene_churn(enum ring_engine engine)
 		if (i % 8 == 7)
 			WAIT_FOR(atomic_load(&bed.closed) == (int)(i + 1));
 	}
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 /* Beyond the table: refused at once, and served again later. */
 static void scene_full(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 5};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	int fds[4];
 	unsigned i;
 
-	scene = "full table";
-	bed_start(&bed, &config, AF_INET);
+	check_scene("full table");
+	ring_bed_start(&bed, &config, AF_INET);
 	for (i = 0; i < 4; i++)
-		fds[i] = dial_mode(&bed, MODE_ECHO);
+		fds[i] = dial_mode(&bed, RING_BED_ECHO);
 	WAIT_FOR(atomic_load(&bed.opened) == 4);
 	expect_end(dial(&bed));
 	exchange(fds[0], 0, 0);
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
 	WAIT_FOR(atomic_load(&bed.closed) == 4);
-	close(dial_mode(&bed, MODE_ECHO));
+	close(dial_mode(&bed, RING_BED_ECHO));
 	WAIT_FOR(atomic_load(&bed.closed) == 5);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 /* Rings share a port with each other, not with a stranger. */
@@ -892,18 +546,18 @@ static void scene_probe(enum ring_engine engine)
 {
 	struct ring_config config = {.engine = engine, .socks_max = 8};
 	struct sockaddr_in any = {.sin_family = AF_INET};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 
-	scene = "probe";
+	check_scene("probe");
 	any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	CHECK(ring_listen_probe((struct sockaddr *)&any, sizeof(any)) == 0);
-	bed_start(&bed, &config, AF_INET);
+	ring_bed_start(&bed, &config, AF_INET);
 	CHECK(ring_listen_probe((struct sockaddr *)&bed.addr, bed.addr_len) ==
 	      ERR_EXISTS);
 	/* What is left of a connection is in nobody's way. */
-	close(dial_mode(&bed, MODE_CLOSE));
+	close(dial_mode(&bed, RING_BED_CLOSE));
 	WAIT_FOR(atomic_load(&bed.closed) == 1);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 	CHECK(ring_listen_probe((struct sockaddr *)&bed.addr, bed.addr_len) ==
 	      0);
 }
@@ -913,18 +567,18 @@ static void scene_no_fds(enum ring_engine engine)
 {
 	struct ring_config config = {
 		.engine = engine, .socks_max = 16, .tick_ms = 10};
-	struct bed bed = {0};
+	struct ring_bed bed = {0};
 	struct rlimit was, low;
 	int fd, all[64], count = 0;
 
-	scene = "no descriptors";
+	check_scene("no descriptors");
 	/* io_uring holds to the limit of when accepting was armed. */
 	CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
 	low = was;
 	low.rlim_cur = fds_open() + 32;
 	CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
-	bed_start(&bed, &config, AF_INET);
-	close(dial_mode(&bed, MODE_ECHO));
+	ring_bed_start(&bed, &config, AF_INET);
+	close(dial_mode(&bed, RING_BED_ECHO));
 	WAIT_FOR(atomic_load(&bed.closed) == 1);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	while ((all[count] = dup(fd)) >= 0)
@@ -937,10 +591,10 @@ static void scene_no_fds(enum ring_engine engine)
 	close(fd);
 	CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
 	nap_ms(30);
-	fd = dial_mode(&bed, MODE_CLOSE);
+	fd = dial_mode(&bed, RING_BED_CLOSE);
 	expect_end(fd);
 	WAIT_FOR(atomic_load(&bed.closed) == 2);
-	bed_stop(&bed);
+	ring_bed_stop(&bed);
 }
 
 static bool can_run(enum ring_engine engine)
@@ -950,7 +604,7 @@ static bool can_run(enum ring_engine engine)
 	struct ring *ring = NULL;
 	int err = ring_new(&config, &handler, NULL, &ring);
 
-	scene = "start";
+	check_scene("start");
 	CHECK(err == 0 || (err == ERR_UNSUPPORTED && engine == RING_URING));
 	if (!err)
 		printf("engine %s\n", ring_engine_name(ring));
@@ -993,7 +647,7 @@ static void scene_forbidden(unsigned error)
 	int status = -1;
 	pid_t pid;
 
-	scene = "io_uring forbidden";
+	check_scene("io_uring forbidden");
 	pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0) {
@@ -1024,16 +678,12 @@ static void all_scenes(enum ring_engine engine)
 	scene_full(engine);
 	scene_no_fds(engine);
 	scene_probe(engine);
-	scene = "end";
+	check_scene("end");
 	WAIT_FOR(fds_open() == fds);
 }
 
 int main(void)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof(block); i++)
-		block[i] = (uint8_t)(i * 13 + (i >> 9));
 	scene_forbidden(EPERM);
 	scene_forbidden(ENOSYS);
 	CHECK(can_run(RING_AUTO));
