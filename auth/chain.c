@@ -561,9 +561,11 @@ static enum chain_outcome copy_symbol(const uint8_t *bytes, size_t len,
 {
 	if (len > CHAIN_SYMBOL_MAX)
 		return CHAIN_NULL;
-	for (size_t i = 0; i < len; i++)
-		out[i] = bytes[i] > ' ' && bytes[i] < 0x7f ? (char)bytes[i]
-							   : '?';
+	for (size_t i = 0; i < len; i++) {
+		bool is_plain = bytes[i] > ' ' && bytes[i] < 0x7f;
+
+		out[i] = (char)(is_plain ? bytes[i] : '?');
+	}
 	out[len] = 0;
 	return CHAIN_ANSWERED;
 }

@@ -647,6 +647,14 @@ static unsigned first_of(uint32_t mask)
 	return (unsigned)__builtin_ctz(mask);
 }
 
+static bool is_same_position(const struct chain_position *a,
+			     const struct chain_position *b)
+{
+	return a->head == b->head && a->has_safe == b->has_safe &&
+	       a->has_final == b->has_final && a->safe == b->safe &&
+	       a->final == b->final;
+}
+
 static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 {
 	struct follower_news news = {.replaced_first = 1};
@@ -679,7 +687,7 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 	err = watch_final(f, good);
 	if (err)
 		return err;
-	if (memcmp(&before, &news.at, sizeof(before)) != 0 ||
+	if (!is_same_position(&before, &news.at) ||
 	    news.replaced_first <= news.replaced_last)
 		f->config.moved(f->config.ctx, &news);
 	return check_options(f, good, now_ms);

@@ -293,7 +293,7 @@ int offer_open(const uint8_t *in, size_t len, struct offer *out,
 	/* §4.1: v in {0,1}, low s. */
 	if (sig[64] > 1 || !secp_signature_is_low_s(sig) ||
 	    secp_recover(hash, sig, public) ||
-	    memcmp(public, offer.server, SECP_PUBLIC_SIZE))
+	    memcmp(public, offer.server, SECP_PUBLIC_SIZE) != 0)
 		return ERR_AUTH;
 	err = offer_check(&offer, &why);
 	if (err)

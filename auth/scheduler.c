@@ -28,7 +28,7 @@
 #define SCAN_EVERY_MS   2000
 #define SWEEP_EVERY_MS  20000
 #define RETRY_FIRST_MS  500
-#define RETRY_MAX_MS    60000
+#define RETRY_MAX_MS    60000ull
 #define SILENT_MAX_MS   600000 /* §15.2: then an alarm */
 
 enum note_kind { NOTE_POKE, NOTE_MOVED, NOTE_JOB };
@@ -332,6 +332,7 @@ static struct tracked *follow(struct scheduler *s, struct tracked *t,
 /* A chain that is away must not take the place of the others. */
 static bool is_room(const struct scheduler *s, unsigned chain)
 {
+	assert(chain < s->chains_count);
 	return s->chains[chain].load < WINDOW / s->chains_count;
 }
 
@@ -804,7 +805,7 @@ static int make_memory(struct scheduler *s)
 {
 	s->tracker = tracker_new();
 	s->backlog = backlog_new(PAYMENTS_CHAINS_MAX);
-	s->due_max = 2 * WINDOW;
+	s->due_max = (size_t)2 * WINDOW;
 	s->due = calloc(s->due_max, sizeof(*s->due));
 	s->heights = calloc(s->open_max, sizeof(*s->heights));
 	return s->tracker && s->backlog && s->due && s->heights ? 0 : ERR_NOMEM;
