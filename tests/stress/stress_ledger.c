@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "auth/gate.h"
+#include "tests/support/check.h"
 #include "tests/support/paying.h"
 
 #define POSTERS  4
@@ -18,14 +19,6 @@
 static struct paying p;
 static atomic_bool is_over;
 static _Atomic unsigned finished;
-
-static void must(bool is_so, const char *what)
-{
-	if (is_so)
-		return;
-	(void)fprintf(stderr, "stress_ledger: %s\n", what);
-	abort();
-}
 
 /* One claim on its way: filed, then found, whatever comes of it. */
 struct job {
@@ -42,9 +35,9 @@ static void answered(struct ledger_task *task)
 {
 	struct job *job = task->owner;
 
-	must(task->err == 0 || task->err == ERR_EXISTS ||
-		     task->err == ERR_CONFLICT,
-	     err_str(task->err));
+	CHECK_SAY(task->err == 0 || task->err == ERR_EXISTS ||
+			  task->err == ERR_CONFLICT,
+		  err_str(task->err));
 	if (atomic_load(&job->stage) == 1 && task->err == 0) {
 		atomic_store(&job->stage, 2);
 		post(job);
@@ -69,7 +62,7 @@ static void post(struct job *job)
 	job->finding.rev = rev;
 	while (ledger_post(p.ledger, &job->task)) {
 		/* On the ledger thread nobody else would make room. */
-		must(is_filing, "the queue is full for an answer");
+		CHECK_SAY(is_filing, "the queue is full for an answer");
 		(void)usleep(100);
 	}
 }
@@ -96,7 +89,7 @@ static void *poster(void *arg)
 	struct job *jobs = calloc(WINDOW, sizeof(*jobs));
 	unsigned done = 0, begun = 0;
 
-	must(jobs != NULL, "no memory");
+	CHECK_SAY(jobs != NULL, "no memory");
 	while (done < 2 * PAYMENTS) {
 		for (unsigned i = 0; i < WINDOW; i++) {
 			int stage = atomic_load(&jobs[i].stage);
@@ -128,14 +121,14 @@ static void *asker(void *arg)
 	unsigned long questions = 0;
 
 	(void)arg;
-	must(reader != NULL, "no reader");
+	CHECK_SAY(reader != NULL, "no reader");
 	while (!atomic_load(&is_over)) {
 		unsigned n = 1 + (unsigned)(questions++ % NODES);
 		bool is_yes;
 
 		paying_node(n, node);
 		is_yes = gate_check(reader, node) != ACCESS_NO;
-		must(is_yes || !was_yes[n], "paid time went away");
+		CHECK_SAY(is_yes || !was_yes[n], "paid time went away");
 		was_yes[n] = is_yes;
 	}
 	gate_reader_free(reader);
@@ -158,7 +151,8 @@ static void *walker(void *arg)
 		(void)ledger_read_heights(p.ledger, 1, 0, 999, heights, 64);
 		count = ledger_read_events(p.ledger, last, events, 64);
 		for (size_t i = 0; i < count; i++)
-			must(events[i].index == ++last, "an event is missing");
+			CHECK_SAY(events[i].index == ++last,
+				  "an event is missing");
 		ledger_read_stats(p.ledger, &stats);
 	}
 	return NULL;
@@ -184,22 +178,24 @@ int main(void)
 	gate_set_rules(ledger_gate(p.ledger), &rules);
 	for (unsigned i = 0; i < POSTERS; i++) {
 		numbers[i] = i;
-		must(!pthread_create(&threads[i], NULL, poster, &numbers[i]),
-		     "no thread");
+		CHECK_SAY(
+			!pthread_create(&threads[i], NULL, poster, &numbers[i]),
+			"no thread");
 	}
 	for (unsigned i = POSTERS; i < POSTERS + GATES; i++)
-		must(!pthread_create(&threads[i], NULL, asker, NULL),
-		     "no thread");
-	must(!pthread_create(&threads[POSTERS + GATES], NULL, walker, NULL),
-	     "no thread");
+		CHECK_SAY(!pthread_create(&threads[i], NULL, asker, NULL),
+			  "no thread");
+	CHECK_SAY(
+		!pthread_create(&threads[POSTERS + GATES], NULL, walker, NULL),
+		"no thread");
 	for (unsigned i = 0; i < POSTERS; i++)
 		(void)pthread_join(threads[i], NULL);
 	atomic_store(&is_over, true);
 	for (unsigned i = POSTERS; i < POSTERS + GATES + 1; i++)
 		(void)pthread_join(threads[i], NULL);
-	must(ledger_each_entry(p.ledger, count_credit, &credits) == 0,
-	     "entries cannot be read");
-	must(credits == POSTERS * PAYMENTS, "not one credit a payment");
-	must(paying_end(&p) == 0, "the invariants do not hold");
+	CHECK_SAY(ledger_each_entry(p.ledger, count_credit, &credits) == 0,
+		  "entries cannot be read");
+	CHECK_SAY(credits == POSTERS * PAYMENTS, "not one credit a payment");
+	CHECK_SAY(paying_end(&p) == 0, "the invariants do not hold");
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/check.h"
 #include "tests/support/paying.h"
 
 #define CLAIMS 24
@@ -15,14 +16,6 @@
 #define ROUNDS 20
 
 static struct paying p;
-
-static void must(bool is_so, const char *what)
-{
-	if (is_so)
-		return;
-	(void)fprintf(stderr, "stress_ledger_crash: %s\n", what);
-	abort();
-}
 
 /* Claims by number: some go straight to settled, some are rejected, some are
  * revoked and come again, some leave credit that is converted later. */
@@ -40,14 +33,14 @@ static void find(const struct claim *claim, uint64_t value, uint64_t block,
 		paying_mined(&p, claim, value, block, (uint8_t)block, head);
 	int err = paying_find(&p, &f);
 
-	must(err == 0, err_str(err));
+	CHECK_SAY(err == 0, err_str(err));
 }
 
 static void lose(const struct claim *claim, enum finding_kind kind)
 {
 	struct finding f = paying_gone(&p, claim, kind, 999);
 
-	must(paying_find(&p, &f) == 0, "a loss is not taken");
+	CHECK_SAY(paying_find(&p, &f) == 0, "a loss is not taken");
 }
 
 /* One step of the claim towards its fate; false when it is there. */
@@ -101,11 +94,11 @@ static void convert_all(void)
 		     (PAYING_START_S + 30ull * PAYING_UNIT_S) * 1000);
 	err = paying_offer(&p, 2, paying_now_s(&p), paying_now_s(&p) + 86400,
 			   PAYING_PRICE, hash);
-	must(err == 0 || err == ERR_CONFLICT, "no second offer");
+	CHECK_SAY(err == 0 || err == ERR_CONFLICT, "no second offer");
 	for (unsigned i = 1; i <= CLAIMS; i++) {
 		paying_node(i, task.node);
 		err = ledger_run(p.ledger, &task);
-		must(err == 0 || err == ERR_NOTFOUND, err_str(err));
+		CHECK_SAY(err == 0 || err == ERR_NOTFOUND, err_str(err));
 	}
 }
 
@@ -123,10 +116,10 @@ static void work(int acks)
 
 		claim_key(&claim, key);
 		if (ledger_read_claim(p.ledger, key, &view)) {
-			must(paying_file(&p, &claim, &task) == 0,
-			     "a claim is not taken");
-			must(write(acks, &i, sizeof(i)) == sizeof(i),
-			     "nobody listens");
+			CHECK_SAY(paying_file(&p, &claim, &task) == 0,
+				  "a claim is not taken");
+			CHECK_SAY(write(acks, &i, sizeof(i)) == sizeof(i),
+				  "nobody listens");
 		}
 		while (advance(i, &claim))
 			;
@@ -155,9 +148,9 @@ static pid_t start(const char *kill_point, int acks[static 2])
 {
 	pid_t child;
 
-	must(pipe(acks) == 0, "no pipe");
+	CHECK_SAY(pipe(acks) == 0, "no pipe");
 	child = fork();
-	must(child >= 0, "no process");
+	CHECK_SAY(child >= 0, "no process");
 	if (child > 0) {
 		(void)close(acks[1]);
 		return child;
@@ -179,15 +172,16 @@ static int finish(pid_t child, int acks)
 	while (read(acks, &number, sizeof(number)) == sizeof(number))
 		was_acked[number] = true;
 	(void)close(acks);
-	must(waitpid(child, &status, 0) == child, "no child");
-	must(ledger_fsck(p.dir, stderr) == 0, "the invariants do not hold");
+	CHECK_SAY(waitpid(child, &status, 0) == child, "no child");
+	CHECK_SAY(ledger_fsck(p.dir, stderr) == 0,
+		  "the invariants do not hold");
 	paying_open(&p);
 	for (unsigned i = 1; i <= CLAIMS; i++) {
 		struct claim claim = paying_claim(&p, i, i);
 
 		if (was_acked[i])
-			must(is_stored(&claim) || may_be_gone(i),
-			     "an answered claim is lost");
+			CHECK_SAY(is_stored(&claim) || may_be_gone(i),
+				  "an answered claim is lost");
 	}
 	ledger_close(p.ledger);
 	return status;
@@ -204,7 +198,8 @@ static void check_all(void)
 		uint64_t left = 0;
 
 		if (may_be_gone(i) && !is_stored(&claim)) {
-			must(ent.next_seq == 0, "a rejected claim gave time");
+			CHECK_SAY(ent.next_seq == 0,
+				  "a rejected claim gave time");
 			continue;
 		}
 		view = paying_view(&p, &claim);
@@ -214,27 +209,30 @@ static void check_all(void)
 		switch (fate_of(i)) {
 		case SETTLE:
 		case REVOKE:
-			must(view.record.state == CLAIM_SETTLED, "not settled");
-			must(view.units == 1 && left == 30, "wrong credit");
+			CHECK_SAY(view.record.state == CLAIM_SETTLED,
+				  "not settled");
+			CHECK_SAY(view.units == 1 && left == 30,
+				  "wrong credit");
 			break;
 		case REJECT:
-			must(view.record.state == CLAIM_REJECTED &&
-				     ent.next_seq == 0,
-			     "not rejected");
+			CHECK_SAY(view.record.state == CLAIM_REJECTED &&
+					  ent.next_seq == 0,
+				  "not rejected");
 			break;
 		case CONVERT:
-			must(view.record.state == CLAIM_SETTLED &&
-				     left == 10000 - 48 * PAYING_PRICE &&
-				     ent.expiry_s ==
-					     PAYING_START_S +
-						     (30ull + 24) *
-							     PAYING_UNIT_S,
-			     "not converted once");
+			CHECK_SAY(view.record.state == CLAIM_SETTLED &&
+					  left == 10000 - 48 * PAYING_PRICE &&
+					  ent.expiry_s ==
+						  PAYING_START_S +
+							  (30ull + 24) *
+								  PAYING_UNIT_S,
+				  "not converted once");
 			break;
 		}
 	}
 	ledger_close(p.ledger);
-	must(ledger_fsck(p.dir, stderr) == 0, "the invariants do not hold");
+	CHECK_SAY(ledger_fsck(p.dir, stderr) == 0,
+		  "the invariants do not hold");
 }
 
 static void begin(void)
@@ -249,8 +247,8 @@ static void complete(void)
 	pid_t child = start(NULL, acks);
 	int status = finish(child, acks[0]);
 
-	must(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-	     "the work is not completed");
+	CHECK_SAY(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+		  "the work is not completed");
 	check_all();
 	tempdir_remove(p.dir);
 }
@@ -267,7 +265,7 @@ static void kill_at(unsigned t, bool is_after)
 	begin();
 	child = start(point, acks);
 	status = finish(child, acks[0]);
-	must(WIFEXITED(status) && WEXITSTATUS(status) == KILLED, point);
+	CHECK_SAY(WIFEXITED(status) && WEXITSTATUS(status) == KILLED, point);
 	complete();
 }
 #endif

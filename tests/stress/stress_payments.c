@@ -12,6 +12,7 @@
 
 #include "auth/payments.h"
 #include "core/err.h"
+#include "tests/support/check.h"
 #include "tests/support/tempdir.h"
 
 #define THREADS 4
@@ -21,21 +22,13 @@ static struct payments *payments;
 static struct secp_key server, node;
 static atomic_uint answered, taken, waited, woken;
 
-static void must(bool is_so, const char *what)
-{
-	if (is_so)
-		return;
-	(void)fprintf(stderr, "stress_payments: %s\n", what);
-	abort();
-}
-
 static void key_of(unsigned number, struct secp_key *key)
 {
 	uint8_t private[SECP_PRIVATE_SIZE] = {[29] = 1,
 					      [30] = (uint8_t)(number >> 8),
 					      [31] = (uint8_t)number};
 
-	must(secp_key_from_private(private, key) == 0, "no key");
+	CHECK_SAY(secp_key_from_private(private, key) == 0, "no key");
 }
 
 static void was_woken(void *ctx)
@@ -48,11 +41,11 @@ static void was_answered(void *ctx, const struct intake_answer *answer)
 {
 	(void)ctx;
 	atomic_fetch_add(&answered, 1);
-	must(answer->code == INTAKE_OK || answer->code == INTAKE_BUSY,
-	     intake_str(answer->code));
+	CHECK_SAY(answer->code == INTAKE_OK || answer->code == INTAKE_BUSY,
+		  intake_str(answer->code));
 	if (answer->code)
 		return;
-	must(answer->is_new, "a claim is known that was never sent");
+	CHECK_SAY(answer->is_new, "a claim is known that was never sent");
 	atomic_fetch_add(&taken, 1);
 	if (payments_wait(payments, answer->claim_id, answer->rev, 60,
 			  was_woken, NULL) == 0)
@@ -139,8 +132,8 @@ static void offer_before(const struct payments_config *config)
 	size_t len;
 
 	alone.chains_count = 0;
-	must(payments_open(&alone, &payments, why, sizeof(why)) == 0, why);
-	must(payments_offer(payments, bytes, &len, hash) == 0, "no offer");
+	CHECK_SAY(payments_open(&alone, &payments, why, sizeof(why)) == 0, why);
+	CHECK_SAY(payments_offer(payments, bytes, &len, hash) == 0, "no offer");
 	payments_close(payments);
 }
 
@@ -158,23 +151,27 @@ int main(void)
 	key_of(60001, &node);
 	configure(&config, dir);
 	offer_before(&config);
-	must(payments_open(&config, &payments, why, sizeof(why)) == 0, why);
+	CHECK_SAY(payments_open(&config, &payments, why, sizeof(why)) == 0,
+		  why);
 	for (unsigned i = 0; i < THREADS; i++) {
 		firsts[i] = 1 + i * CLAIMS;
-		must(!pthread_create(&threads[i], NULL, submitter, &firsts[i]),
-		     "no thread");
+		CHECK_SAY(!pthread_create(&threads[i], NULL, submitter,
+					  &firsts[i]),
+			  "no thread");
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		(void)pthread_join(threads[i], NULL);
 	/* Whoever was not answered yet is answered by the closing. */
 	payments_close(payments);
-	must(atomic_load(&answered) == THREADS * CLAIMS, "not all answered");
-	must(atomic_load(&woken) == atomic_load(&waited), "not all woken");
-	must(ledger_fsck(dir, stderr) == 0, "the invariants do not hold");
+	CHECK_SAY(atomic_load(&answered) == THREADS * CLAIMS,
+		  "not all answered");
+	CHECK_SAY(atomic_load(&woken) == atomic_load(&waited), "not all woken");
+	CHECK_SAY(ledger_fsck(dir, stderr) == 0, "the invariants do not hold");
 	config.chains_count = 0;
-	must(payments_open(&config, &payments, why, sizeof(why)) == 0, why);
+	CHECK_SAY(payments_open(&config, &payments, why, sizeof(why)) == 0,
+		  why);
 	ledger_read_stats(payments_ledger(payments), &stats);
-	must(stats.claims_all == atomic_load(&taken), "a claim was lost");
+	CHECK_SAY(stats.claims_all == atomic_load(&taken), "a claim was lost");
 	payments_close(payments);
 	tempdir_remove(dir);
 	return 0;

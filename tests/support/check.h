@@ -8,7 +8,11 @@
  */
 #include "core/clock.h"
 
-#define CHECK(what) ((what) ? (void)0 : check_failed(#what, __FILE__, __LINE__))
+#define CHECK(what) CHECK_SAY(what, #what)
+
+/* The same with words of one's own. */
+#define CHECK_SAY(what, words)                                                 \
+	((what) ? (void)0 : check_failed((words), __FILE__, __LINE__))
 
 #define CHECK_PATIENCE_MS 15000
 
