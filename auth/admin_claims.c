@@ -1,0 +1,103 @@
+/* The operator: claims. */
+#include "auth/admin_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *claim_value(struct admin_call *call,
+			   const struct claim_view *view)
+{
+	const struct claim_record *rec = &view->record;
+	json_t *row = json_object();
+
+	call_put_hex(call, row, "claim", "", rec->id, CLAIM_ID_SIZE);
+	call_put_text(call, row, "state", claim_state_str(rec->state));
+	call_put_text(call, row, "reason",
+		      rec->reason ? claim_reason_str(rec->reason) : "");
+	call_put_number(call, row, "received", rec->received_s);
+	call_put_number(call, row, "updated", rec->updated_s);
+	call_put_number(call, row, "block", rec->block);
+	call_put_number(call, row, "attempts", rec->attempts);
+	call_put_amount(call, row, "value", &rec->value);
+	call_put_number(call, row, "units", view->units);
+	call_put_hex(call, row, "node", "", rec->claim.node, SECP_PUBLIC_SIZE);
+	return row;
+}
+
+static bool on_claim(void *ctx, const struct claim_view *view)
+{
+	struct listing *l = ctx;
+
+	if (l->wanted &&
+	    strcmp(l->wanted, claim_state_str(view->record.state)) != 0)
+		return true;
+	call_append(l->call, l->list, claim_value(l->call, view));
+	return !listing_is_full(l);
+}
+
+void claims_list(struct admin_call *call)
+{
+	struct listing l = {.call = call, .max = ADMIN_LIST_MAX};
+
+	if (!call_number_arg(call, "limit", &l.max))
+		return;
+	l.wanted = call_arg(call, "state");
+	l.list = json_array();
+	if (ledger_each_claim(call->ledger, on_claim, &l))
+		call->is_bad = true;
+	call_answer(call, l.list);
+}
+
+static void show_claim(struct admin_call *call,
+		       const uint8_t id[static CLAIM_ID_SIZE])
+{
+	struct claim_view *view = malloc(sizeof(*view));
+	const struct claim *claim;
+	json_t *root;
+
+	if (!view || ledger_read_claim_id(call->ledger, id, view)) {
+		free(view);
+		call_error(call, 404, "unknown_claim", "no claim has this id");
+		return;
+	}
+	claim = &view->record.claim;
+	root = claim_value(call, view);
+	call_put_number(call, root, "scheme", claim->scheme);
+	call_put_number(call, root, "chain_id", claim->chain_id);
+	call_put_hex(call, root, "token", "0x", claim->token, ADDRESS_SIZE);
+	call_put_hex(call, root, "payee", "0x", claim->payee, ADDRESS_SIZE);
+	call_put_hex(call, root, "payer", "0x", claim->payer, ADDRESS_SIZE);
+	call_put_hex(call, root, "tx", "0x", claim->tx, TX_SIZE);
+	call_put_number(call, root, "transfer", claim->index);
+	call_put_hex(call, root, "offer", "0x", claim->offer_hash, 32);
+	call_put_number(call, root, "due_ms", view->record.due_ms);
+	call_answer(call, root);
+	free(view);
+}
+
+void claims_show(struct admin_call *call)
+{
+	uint8_t id[CLAIM_ID_SIZE];
+
+	if (call_claim_arg(call, id))
+		show_claim(call, id);
+}
+
+static void change_claim(struct admin_call *call, enum ledger_op op)
+{
+	struct ledger_task task = {.op = op};
+
+	if (call_claim_arg(call, task.claim_id) &&
+	    call_reason_arg(call, &task.text) &&
+	    call_is_done(call, ledger_run(call->ledger, &task)))
+		show_claim(call, task.claim_id);
+}
+
+void claims_cancel(struct admin_call *call)
+{
+	change_claim(call, LEDGER_CANCEL);
+}
+void claims_recheck(struct admin_call *call)
+{
+	change_claim(call, LEDGER_RECHECK);
+}
