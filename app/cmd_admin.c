@@ -44,13 +44,21 @@ static const struct setting options[] = {
 
 static const struct usage usage = {
 	.command = "admin",
-	.operands = "COMMAND [SUBCOMMAND] [NODE|CLAIM|MODE]",
+	.operands = "COMMAND [SUBCOMMAND] [NODE|CLAIM|MODE|CHAIN]",
 	.operands_min = 1,
 	.operands_max = 3,
 	.summary =
 		"Asks a running server, or changes something in it, over its "
 		"admin socket:\n\n"
-		"  mode [free|paid|audit]            who may read history\n"
+		"  mode [free|paid|audit]            who may read history; "
+		"a change\n"
+		"                                    wants --reason WHY and "
+		"holds over\n"
+		"                                    restarts, until "
+		"payments.mode is\n"
+		"                                    changed in the settings: "
+		"the last\n"
+		"                                    word counts\n"
 		"  entitlements list|export          nodes and until when\n"
 		"  entitlements show NODE            with its ledger\n"
 		"  entitlements grant|extend NODE    --for 30d --reason WHY\n"
@@ -59,6 +67,12 @@ static const struct usage usage = {
 		"  claims show|cancel|recheck CLAIM  --reason WHY\n"
 		"  offers                            the offer in force\n"
 		"  chains                            heads and endpoints\n"
+		"  alarms                            finalized blocks that "
+		"have changed\n"
+		"  acknowledge [CHAIN] --reason WHY  go on crediting after "
+		"that\n"
+		"  orders                            what was changed by hand, "
+		"and why\n"
 		"  stats                             sold, received, active\n"
 		"  payments export --csv             for tax and accounting\n"
 		"  payments fsck                     of a server that is "
@@ -115,10 +129,12 @@ static char *make_body(const struct asking *asking)
 {
 	const struct settings *s = asking->s;
 	bool is_node = strncmp(asking->verb, "entitlements", 12) == 0;
-	bool is_mode = strcmp(asking->verb, "mode") == 0;
-	const char *const pairs[] = {is_node   ? "node"
-				     : is_mode ? "mode"
-					       : "claim",
+	bool is_claim = strncmp(asking->verb, "claims", 6) == 0;
+	bool is_chain = strcmp(asking->verb, "acknowledge") == 0;
+	const char *const pairs[] = {is_node    ? "node"
+				     : is_claim ? "claim"
+				     : is_chain ? "chain"
+						: "mode",
 				     asking->object,
 				     "reason",
 				     settings_text(s, "reason"),

@@ -115,7 +115,7 @@ static void make_routes(struct server *server)
 					 ? PAY_HTTP_ROUTES
 					 : SERVER_ADMIN_ROUTES];
 
-	server_http_init(&server->routes, server->archive);
+	server_http_init(&server->routes, server->archive, payments);
 	if (payments) {
 		pay_http_routes(payments, routes);
 		server_http_add(server->routes.public_routes, routes,

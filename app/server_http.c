@@ -32,6 +32,12 @@ static void on_readyz(void *ctx, const struct http_request *request,
 			       "the archive takes no envelopes: %s\n",
 			       health.why);
 		http_answer_text(answer, 503, "text/plain", text);
+	} else if (http->payments && payments_alarms(http->payments) > 0) {
+		/* History is served all the same. */
+		http_answer_text(answer, 200, "text/plain",
+				 "ready, but nothing is credited: a finalized "
+				 "block has changed, see restante admin "
+				 "alarms\n");
 	} else {
 		http_answer_text(answer, 200, "text/plain", "ready\n");
 	}
@@ -77,11 +83,13 @@ static void on_metrics(void *ctx, const struct http_request *request,
 	answer->is_private = true;
 }
 
-void server_http_init(struct server_http *http, struct archive *archive)
+void server_http_init(struct server_http *http, struct archive *archive,
+		      struct payments *payments)
 {
 	memset(http->public_routes, 0, sizeof(http->public_routes));
 	memset(http->private_routes, 0, sizeof(http->private_routes));
 	http->archive = archive;
+	http->payments = payments;
 
 	atomic_store(&http->is_stopping, false);
 	http->public_routes[0] =

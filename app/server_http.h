@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "auth/payments.h"
 #include "net/http.h"
 #include "storage/archive.h"
 
@@ -16,13 +17,15 @@
 
 struct server_http {
 	struct archive *archive;
+	struct payments *payments; /* NULL: nothing is sold */
 	atomic_bool is_stopping;
 	struct http_route public_routes[SERVER_HTTP_ROUTES_MAX];
 	struct http_route private_routes[SERVER_HTTP_ROUTES_MAX];
 };
 
 /* `http` must stay where it is while the listeners run. */
-void server_http_init(struct server_http *http, struct archive *archive);
+void server_http_init(struct server_http *http, struct archive *archive,
+		      struct payments *payments);
 /* Append to one of the tables above, which must have room. */
 void server_http_add(struct http_route table[static SERVER_HTTP_ROUTES_MAX],
 		     const struct http_route *routes, size_t count);

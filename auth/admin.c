@@ -10,6 +10,9 @@ const struct admin_verb admin_verbs[] = {
 	{"mode", "[mode] [reason]", "show the mode, or change it: free, paid, audit"},
 	{"offers", "", "the offer in force"},
 	{"chains", "", "heads and endpoints"},
+	{"alarms", "", "finalized blocks that have changed"},
+	{"acknowledge", "[chain] reason", "go on crediting after such an alarm"},
+	{"orders", "[limit]", "what was changed by hand, and why"},
 	{"stats", "", "units sold, tokens received, who is active"},
 	{"entitlements.list", "[standing] [limit]", "nodes with a record"},
 	{"entitlements.show", "node", "a node's record and ledger"},
@@ -30,6 +33,7 @@ const struct admin_verb admin_verbs[] = {
 
 static void (*const runs[])(struct admin_call *call) = {
 	rules_mode,          rules_offers,        rules_chains,
+	rules_alarms,        rules_acknowledge,   orders_list,
 	report_stats,        entitlements_list,   entitlements_show,
 	entitlements_grant,  entitlements_extend, entitlements_suspend,
 	entitlements_resume, entitlements_revoke, report_entitlements,

@@ -127,6 +127,10 @@ bool call_is_done(struct admin_call *call, int err)
 		call_error(call, 409, "not_allowed",
 			   "this cannot be changed so, or is so already");
 		return false;
+	case ERR_RANGE:
+		call_error(call, 400, "bad_format",
+			   "this is beyond what can be counted");
+		return false;
 	case ERR_FULL:
 	case ERR_CLOSED:
 		call_error(call, 503, "busy", "try again");

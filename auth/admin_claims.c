@@ -71,6 +71,7 @@ static void show_claim(struct admin_call *call,
 	call_put_number(call, root, "transfer", claim->index);
 	call_put_hex(call, root, "offer", "0x", claim->offer_hash, 32);
 	call_put_number(call, root, "due_ms", view->record.due_ms);
+	call_put(call, root, "orders", orders_of(call, NULL, id));
 	call_answer(call, root);
 	free(view);
 }

@@ -109,12 +109,13 @@ const char *entry_type_text(uint8_t type)
 }
 
 static json_t *entry_value(struct admin_call *call, uint64_t seq,
-			   const struct entry *entry)
+			   const struct entry *entry, const char *reason)
 {
 	json_t *row = json_object();
 
 	call_put_number(call, row, "seq", seq);
 	call_put_text(call, row, "type", entry_type_text(entry->type));
+	call_put_text(call, row, "reason", reason ? reason : "");
 	call_put_bool(call, row, "void", entry->flags & ENTRY_VOID);
 	call_put_bool(call, row, "settled", entry->flags & ENTRY_SETTLED);
 	call_put_number(call, row, "at", entry->at_s);
@@ -139,6 +140,7 @@ static json_t *entry_value(struct admin_call *call, uint64_t seq,
 struct node_entries {
 	struct admin_call *call;
 	json_t *list;
+	struct reasons *reasons;
 	uint8_t node[SECP_PUBLIC_SIZE];
 };
 
@@ -148,7 +150,9 @@ static bool on_entry(void *ctx, const uint8_t *node, uint64_t seq,
 	struct node_entries *n = ctx;
 
 	if (memcmp(node, n->node, SECP_PUBLIC_SIZE) == 0)
-		call_append(n->call, n->list, entry_value(n->call, seq, entry));
+		call_append(n->call, n->list,
+			    entry_value(n->call, seq, entry,
+					reasons_find(n->reasons, node, seq)));
 	return memcmp(node, n->node, SECP_PUBLIC_SIZE) <= 0;
 }
 
@@ -164,6 +168,11 @@ static void show_node(struct admin_call *call,
 			   "this node has no record");
 		return;
 	}
+	n.reasons = reasons_new(call->ledger);
+	if (!n.reasons) {
+		call_error(call, 500, "failed", "the ledger cannot be read");
+		return;
+	}
 	memcpy(n.node, node, SECP_PUBLIC_SIZE);
 	n.list = json_array();
 	root = node_value(call, node, &ent,
@@ -171,7 +180,9 @@ static void show_node(struct admin_call *call,
 	if (ledger_each_entry(call->ledger, on_entry, &n))
 		call->is_bad = true;
 	call_put(call, root, "ledger", n.list);
+	call_put(call, root, "orders", orders_of(call, node, NULL));
 	call_answer(call, root);
+	reasons_free(n.reasons);
 }
 
 void entitlements_show(struct admin_call *call)

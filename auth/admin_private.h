@@ -96,6 +96,21 @@ void claims_recheck(struct admin_call *call);
 void rules_mode(struct admin_call *call);
 void rules_offers(struct admin_call *call);
 void rules_chains(struct admin_call *call);
+void rules_alarms(struct admin_call *call);
+void rules_acknowledge(struct admin_call *call);
+
+/* ---- admin_orders.c ---- */
+
+/* What the operator has ordered of a node, or (NULL) of a claim, and why. */
+json_t *orders_of(struct admin_call *call, const uint8_t *node,
+		  const uint8_t *claim_id);
+/* The reason of the order that made an entry of the ledger; NULL: none. */
+struct reasons;
+struct reasons *reasons_new(struct ledger *ledger); /* NULL: no memory */
+const char *reasons_find(const struct reasons *reasons, const uint8_t *node,
+			 uint64_t seq);
+void reasons_free(struct reasons *reasons);
+void orders_list(struct admin_call *call);
 
 /* ---- admin_report.c ---- */
 

@@ -9,6 +9,7 @@
 
 #include "core/bytes.h"
 #include "core/clock.h"
+#include "core/err.h"
 
 #define PERIOD_SIZE   sizeof("2026-01")
 #define RECEIVED_MAX  512 /* rows of received tokens */
@@ -159,6 +160,7 @@ void report_stats(struct admin_call *call)
 		call->is_bad = true;
 	call_put_text(call, root, "mode",
 		      access_mode_str(payments_mode(call->payments)));
+	call_put_number(call, root, "alarms", payments_alarms(call->payments));
 	call_put_number(call, root, "active", t->active);
 	call_put_number(call, root, "in_grace", t->in_grace);
 	call_put_number(call, root, "expired", t->expired);
@@ -179,7 +181,8 @@ struct csv {
 	FILE *out;
 	char *text;
 	size_t size;
-	struct offer offer; /* for symbols and decimals */
+	struct reasons *reasons; /* of what was done by hand */
+	struct offer offer;      /* for symbols and decimals */
 	bool has_offer;
 };
 
@@ -230,6 +233,25 @@ static void csv_tokens(struct csv *csv, const struct entry *entry)
 	(void)fprintf(csv->out, ",%s", option->symbol);
 }
 
+/* What somebody has typed: a cell that no spreadsheet takes for a formula. */
+static void csv_text(struct csv *csv, const char *text)
+{
+	(void)fputc(',', csv->out);
+	if (!text || !*text)
+		return;
+	(void)fputc('"', csv->out);
+	if (strchr("=+-@\t\r", *text))
+		(void)fputc('\'', csv->out);
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"')
+			(void)fputc('"', csv->out);
+		(void)fputc(c < ' ' || c == 0x7f ? ' ' : c, csv->out);
+	}
+	(void)fputc('"', csv->out);
+}
+
 static bool csv_entry(void *ctx, const uint8_t *node, uint64_t seq,
 		      const struct entry *entry)
 {
@@ -256,6 +278,7 @@ static bool csv_entry(void *ctx, const uint8_t *node, uint64_t seq,
 		      (unsigned)entry->index, entry->block, entry->units,
 		      entry->unit_s, seq);
 	csv_hex(csv, "", node, SECP_PUBLIC_SIZE);
+	csv_text(csv, reasons_find(csv->reasons, node, seq));
 	(void)fputc('\n', csv->out);
 	return true;
 }
@@ -315,9 +338,13 @@ void report_payments(struct admin_call *call)
 		return;
 	(void)fputs("type,void,settled,block_time,credited_at,chain_id,token,"
 		    "value,amount,symbol,payer,payee,tx,transfer,block,units,"
-		    "unit_seconds,seq,node\n",
+		    "unit_seconds,seq,node,reason\n",
 		    csv.out);
-	csv_close(call, &csv, ledger_each_entry(call->ledger, csv_entry, &csv));
+	csv.reasons = reasons_new(call->ledger);
+	csv_close(call, &csv,
+		  csv.reasons ? ledger_each_entry(call->ledger, csv_entry, &csv)
+			      : ERR_NOMEM);
+	reasons_free(csv.reasons);
 }
 
 void report_entitlements(struct admin_call *call)

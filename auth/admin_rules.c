@@ -1,33 +1,45 @@
 /* The operator: who may read, offers, chains. */
 #include "auth/admin_private.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "auth/claim_json.h"
-#include "core/log.h"
+
+static bool change_mode(struct admin_call *call, const char *wanted)
+{
+	enum access_mode mode;
+	const char *reason;
+
+	if (access_mode_from_text(wanted, &mode)) {
+		call_error(call, 400, "bad_format",
+			   "mode: free, paid or audit");
+		return false;
+	}
+	return call_reason_arg(call, &reason) &&
+	       call_is_done(call,
+			    payments_set_mode(call->payments, mode, reason));
+}
 
 void rules_mode(struct admin_call *call)
 {
 	const char *wanted = call_arg(call, "mode");
-	enum access_mode mode = payments_mode(call->payments);
-	const char *reason;
+	struct ledger_mode stored;
 	json_t *root;
 
-	if (wanted) {
-		if (access_mode_from_text(wanted, &mode)) {
-			call_error(call, 400, "bad_format",
-				   "mode: free, paid or audit");
-			return;
-		}
-		if (!call_reason_arg(call, &reason))
-			return;
-		payments_set_mode(call->payments, mode);
-		LOG_INFO("mode changed by the operator",
-			 log_text("mode", access_mode_str(mode)),
-			 log_text("reason", reason));
-	}
+	if (wanted && !change_mode(call, wanted))
+		return;
 	root = json_object();
-	call_put_text(call, root, "mode", access_mode_str(mode));
+	call_put_text(call, root, "mode",
+		      access_mode_str(payments_mode(call->payments)));
+	call_put_text(call, root, "settings",
+		      access_mode_str(payments_settings_mode(call->payments)));
+	/* Only there when it is not that of the settings. */
+	if (ledger_read_mode(call->ledger, &stored) == 0) {
+		call_put_number(call, root, "since", stored.at_s);
+		call_put_text(call, root, "reason", stored.reason);
+	}
 	call_answer(call, root);
 }
 
@@ -71,4 +83,82 @@ void rules_chains(struct admin_call *call)
 		call_append(call, list, row);
 	}
 	call_answer(call, list);
+}
+
+/* ---- alarms of finality (payments.md §11) ---- */
+
+static bool is_alarm_chain(const struct chain_view *view, const char *wanted,
+			   const struct ledger_alarm *alarm)
+{
+	char id[24];
+
+	(void)snprintf(id, sizeof(id), "%" PRIu64, view->id);
+	return alarm->chain_id == view->id &&
+	       (!wanted || strcmp(wanted, view->name) == 0 ||
+		strcmp(wanted, id) == 0);
+}
+
+/* The alarms of the chains, or of the one that is wanted. */
+static size_t find_alarms(struct admin_call *call, const char *wanted,
+			  struct chain_view views[static LEDGER_CHAINS_MAX],
+			  struct ledger_alarm alarms[static LEDGER_CHAINS_MAX])
+{
+	size_t count = 0;
+
+	for (unsigned i = 0;
+	     count < LEDGER_CHAINS_MAX &&
+	     payments_chain(call->payments, i, &views[count]) == 0;
+	     i++) {
+		if (ledger_read_alarm(call->ledger, views[count].id,
+				      &alarms[count]) == 0 &&
+		    is_alarm_chain(&views[count], wanted, &alarms[count]))
+			count++;
+	}
+	return count;
+}
+
+void rules_alarms(struct admin_call *call)
+{
+	struct chain_view views[LEDGER_CHAINS_MAX];
+	struct ledger_alarm alarms[LEDGER_CHAINS_MAX];
+	size_t count = find_alarms(call, NULL, views, alarms);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *row = json_object();
+
+		call_put_text(call, row, "chain", views[i].name);
+		call_put_number(call, row, "id", alarms[i].chain_id);
+		call_put_text(call, row, "what",
+			      "a finalized block has changed: nothing is "
+			      "credited");
+		call_put_number(call, row, "block", alarms[i].block);
+		call_put_hex(call, row, "hash", "0x", alarms[i].hash,
+			     sizeof(alarms[i].hash));
+		call_put_number(call, row, "since", alarms[i].at_s);
+		call_append(call, list, row);
+	}
+	call_answer(call, list);
+}
+
+void rules_acknowledge(struct admin_call *call)
+{
+	struct chain_view views[LEDGER_CHAINS_MAX];
+	struct ledger_alarm alarms[LEDGER_CHAINS_MAX];
+	const char *reason;
+	size_t count;
+
+	if (!call_reason_arg(call, &reason))
+		return;
+	count = find_alarms(call, call_arg(call, "chain"), views, alarms);
+	if (count == 0)
+		call_error(call, 404, "not_found",
+			   "there is no such alarm: see admin alarms");
+	else if (count > 1)
+		call_error(call, 400, "bad_format",
+			   "chain: there are several alarms; which chain?");
+	else if (call_is_done(call,
+			      payments_acknowledge(call->payments,
+						   alarms[0].chain_id, reason)))
+		rules_alarms(call);
 }

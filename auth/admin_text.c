@@ -24,7 +24,8 @@ char *admin_body(const char *const *pairs)
 }
 
 static const char *const time_keys[] = {
-	"expiry", "created", "updated", "received", "expiry_after", "at", NULL};
+	"expiry",       "created", "updated", "received",
+	"expiry_after", "at",      "since",   NULL};
 
 static bool is_time(const char *key)
 {

@@ -49,6 +49,7 @@ struct option_check {
 
 struct follower_metrics {
 	struct metric *head, *safe, *final, *age, *reorgs, *depth;
+	struct metric *alarm, *alarms;
 };
 
 struct follower {
@@ -75,7 +76,9 @@ struct follower {
 	struct follower_metrics metrics;
 
 	struct board view;
-	atomic_bool is_alarmed;
+	bool must_tell; /* an alarm that is not stored yet */
+	_Atomic uint64_t alarms;
+	_Atomic uint64_t acknowledged;
 	_Atomic uint64_t head_time_s;
 	_Atomic uint64_t head_seen_ms;
 	struct board checks[OFFER_OPTIONS_MAX];
@@ -427,12 +430,23 @@ static int confirm_alarm(struct follower *f, uint32_t good)
 	    memcmp(header.hash, f->final_hash, 32) == 0)
 		return err;
 	memcpy(f->final_hash, header.hash, 32);
-	atomic_store(&f->is_alarmed, true);
+	atomic_fetch_add(&f->alarms, 1);
+	metric_add(f->metrics.alarms, 1);
+	f->must_tell = f->config.alarmed != NULL;
 	LOG_BROKEN("a finalized block has changed: nothing is credited until "
 		   "this is acknowledged",
 		   log_text("chain", f->chain->name),
 		   log_u64("block", f->final_number));
 	return 0;
+}
+
+/* What cannot be stored now is tried again, as long as it matters. */
+static void tell_alarm(struct follower *f)
+{
+	if (f->must_tell && follower_is_alarmed(f) &&
+	    f->config.alarmed(f->config.ctx, f->final_number, f->final_hash))
+		return;
+	f->must_tell = false;
 }
 
 static int watch_final(struct follower *f, uint32_t good)
@@ -445,6 +459,7 @@ static int watch_final(struct follower *f, uint32_t good)
 		if (hash && memcmp(hash, f->final_hash, 32) != 0)
 			err = confirm_alarm(f, good);
 	}
+	tell_alarm(f);
 	if (err || !f->now.at.has_final ||
 	    (f->has_final_hash && f->now.at.final <= f->final_number))
 		return err;
@@ -707,6 +722,7 @@ static void publish(struct follower *f, uint64_t now_ms)
 	metric_set(f->metrics.head, (int64_t)f->now.at.head);
 	metric_set(f->metrics.safe, (int64_t)f->now.at.safe);
 	metric_set(f->metrics.final, (int64_t)f->now.at.final);
+	metric_set(f->metrics.alarm, follower_is_alarmed(f));
 	if (f->now.head_seen_ms)
 		metric_set(f->metrics.age,
 			   (int64_t)((now_ms - f->now.head_seen_ms) / 1000));
@@ -796,16 +812,24 @@ uint64_t follower_head_s(const struct follower *follower)
 	return atomic_load(&follower->head_time_s);
 }
 
-bool follower_is_alarmed(const struct follower *follower)
+uint64_t follower_alarms(const struct follower *follower)
 {
-	return atomic_load(&follower->is_alarmed);
+	return atomic_load(&follower->alarms);
 }
 
-void follower_acknowledge(struct follower *follower)
+bool follower_is_alarmed(const struct follower *follower)
 {
-	if (atomic_exchange(&follower->is_alarmed, false))
-		LOG_INFO("change of a finalized block acknowledged",
-			 log_text("chain", follower->chain->name));
+	return atomic_load(&follower->alarms) >
+	       atomic_load(&follower->acknowledged);
+}
+
+void follower_acknowledge(struct follower *follower, uint64_t alarms)
+{
+	if (!follower_is_alarmed(follower))
+		return;
+	atomic_store(&follower->acknowledged, alarms);
+	LOG_INFO("change of a finalized block acknowledged",
+		 log_text("chain", follower->chain->name));
 }
 
 int follower_option(const struct follower *follower, unsigned i, char *why,
@@ -858,7 +882,14 @@ static void make_metrics(struct follower *f)
 					 "times that blocks were replaced"),
 		.depth = metric_gauge("mailpay_reorg_depth", chain,
 				      "blocks replaced the last time"),
+		.alarm = metric_gauge("mailpay_finality_alarm", chain,
+				      "1 while a finalized block has changed "
+				      "and nobody has acknowledged it"),
+		.alarms = metric_counter("mailpay_finality_alarms_total", chain,
+					 "times that a finalized block has "
+					 "changed"),
 	};
+	metric_set(f->metrics.alarm, follower_is_alarmed(f));
 }
 
 static int start_thread(struct follower *f)
@@ -894,6 +925,7 @@ int follower_start(const struct follower_config *config, struct follower **out)
 	f->interval_ms = config->interval_ms ? config->interval_ms
 					     : interval_of(f->chain);
 	headers_init(&f->headers);
+	atomic_store(&f->alarms, config->is_alarmed);
 	make_metrics(f);
 	err = start_thread(f);
 	if (err)

@@ -35,6 +35,10 @@ struct follower_config {
 	int (*know)(void *ctx, uint64_t id, const uint8_t genesis[static 32]);
 	/* The position has changed. Must be short. */
 	void (*moved)(void *ctx, const struct follower_news *news);
+	/* A finalized block has changed. An error: told again next round. */
+	int (*alarmed)(void *ctx, uint64_t block,
+		       const uint8_t hash[static 32]);
+	bool is_alarmed; /* from before: nobody has acknowledged it */
 	void *ctx;
 	unsigned interval_ms; /* 0: of §16.1 */
 };
@@ -54,9 +58,13 @@ void follower_view(const struct follower *follower, struct follower_view *out);
 /* Timestamp of the head if it is fresh (§14), else 0. */
 uint64_t follower_head_s(const struct follower *follower);
 
-/* A finalized block has changed (§11). */
+/*
+ * A finalized block has changed (§11). Alarms are counted, so that one which
+ * comes while another is acknowledged stands.
+ */
+uint64_t follower_alarms(const struct follower *follower);
 bool follower_is_alarmed(const struct follower *follower);
-void follower_acknowledge(struct follower *follower);
+void follower_acknowledge(struct follower *follower, uint64_t alarms);
 
 /* As scheduler_option(), for an option of this chain. */
 int follower_option(const struct follower *follower, unsigned i, char *why,

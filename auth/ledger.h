@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "auth/access.h"
 #include "auth/claim.h"
 #include "auth/finding.h"
 #include "auth/offer.h"
@@ -87,6 +88,11 @@ enum ledger_op {
 	LEDGER_CANCEL,  /* operator: claim_id, text */
 	LEDGER_RECHECK, /* operator: claim_id is due now */
 	LEDGER_BATCH,   /* findings[] in one letter */
+	/* Numbers stand in stored events: new ones come last. */
+	LEDGER_ALARM,       /* chain_id, block, hash: a finalized block has
+			       changed (§11) */
+	LEDGER_ACKNOWLEDGE, /* operator: chain_id, text */
+	LEDGER_MODE,        /* operator: mode, settings_mode, text */
 };
 
 /*
@@ -108,8 +114,11 @@ struct ledger_task {
 	const char *text;     /* the operator's reason */
 	const uint8_t *offer; /* OFFER: signed bytes */
 	size_t offer_size;
-	uint64_t chain_id; /* CHAIN */
-	uint8_t hash[32];  /* CHAIN: genesis */
+	uint64_t chain_id;     /* CHAIN, ALARM, ACKNOWLEDGE */
+	uint64_t block;        /* ALARM */
+	uint8_t hash[32];      /* CHAIN: genesis; ALARM: of the block now */
+	enum access_mode mode; /* MODE: from now on */
+	enum access_mode settings_mode; /* MODE: what the settings say */
 	void (*done)(struct ledger_task *task);
 	void *owner;
 
@@ -218,25 +227,53 @@ int ledger_each_entry(struct ledger *ledger,
 				    uint64_t seq, const struct entry *entry),
 		      void *ctx);
 
+/* A finalized block of this chain has changed and nobody has acknowledged it.
+ * 0 or ERR_NOTFOUND. */
+struct ledger_alarm {
+	uint64_t chain_id;
+	uint64_t at_s;
+	uint64_t block;
+	uint8_t hash[32]; /* of the block now */
+};
+int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
+		      struct ledger_alarm *out);
+
+/* The mode as the operator set it last, and what the settings said then; not
+ * there when that was the same. 0, ERR_NOTFOUND or ERR_CORRUPT. */
+#define LEDGER_REASON_SIZE 128
+struct ledger_mode {
+	enum access_mode mode;
+	enum access_mode settings_mode;
+	uint64_t at_s;
+	char reason[LEDGER_REASON_SIZE];
+};
+int ledger_read_mode(struct ledger *ledger, struct ledger_mode *out);
+
 /* What changed, for notifications and the audit trail (§12.1 `events`). */
 struct ledger_event {
 	uint64_t index;
 	uint64_t at_s;
-	uint8_t kind; /* the T number, or 100 + enum ledger_op for the
-			 operator's */
+	uint8_t kind; /* the T number, or LEDGER_KIND_ORDER + enum ledger_op
+			 for what is none, first of all the operator's */
 	uint8_t claim_key[CLAIM_KEY_SIZE]; /* zero if none */
 	uint8_t claim_id[CLAIM_ID_SIZE];
 	uint8_t node[SECP_PUBLIC_SIZE];
 	enum claim_state from, to;
 	enum claim_reason reason;
 	uint64_t chain_id;
-	uint64_t block;
-	uint32_t units;
-	char text[128];
+	uint64_t block; /* of an order about a node: its seq in the ledger */
+	uint32_t units; /* of LEDGER_MODE: the mode */
+	char text[LEDGER_REASON_SIZE]; /* an order's reason */
 };
+#define LEDGER_KIND_ORDER 100
 /* Events above `after`, oldest first. Returns how many. */
 size_t ledger_read_events(struct ledger *ledger, uint64_t after,
 			  struct ledger_event *out, size_t max);
+/* Only the orders, found without a look at the others; as other walks. */
+int ledger_each_order(struct ledger *ledger,
+		      bool (*visit)(void *ctx,
+				    const struct ledger_event *event),
+		      void *ctx);
 
 /* ---- keeping ---- */
 

@@ -215,6 +215,21 @@ void read_credited(struct ledger_tx *tx, const struct claim *claim,
 		   const uint8_t key[static CLAIM_KEY_SIZE],
 		   struct credited *out);
 
+/* Give an event its index and time, and store it. */
+void write_event(struct group *group, struct ledger_event *event);
+
+/* ---- orders that concern neither a claim nor a node ---- */
+
+/* Rows of meta: a name, and a number behind it. */
+#define META_KEY_SIZE 16
+void meta_key(const char *name, uint64_t number,
+	      uint8_t out[static META_KEY_SIZE]);
+/* Remember that this event is an order's. */
+void orders_index(struct group *group, uint64_t event_index);
+int orders_alarm(struct group *group, const struct ledger_task *task);
+int orders_acknowledge(struct group *group, const struct ledger_task *task);
+int orders_mode(struct group *group, const struct ledger_task *task);
+
 /* ---- gate ---- */
 
 /* NULL: no memory. */

@@ -16,7 +16,6 @@
 #define REVOKE_MAX 256
 
 enum { T1 = 1, T2, T3, T4, T5, T6, T7, T8 };
-#define KIND_OPERATOR 100
 
 /* A claim read from the disk with its proof held beside it. */
 struct held {
@@ -248,7 +247,7 @@ static void move_claim(struct group *group, const uint8_t *key,
 
 /* ---- events ---- */
 
-static void put_event(struct group *group, struct ledger_event *event)
+void write_event(struct group *group, struct ledger_event *event)
 {
 	struct ledger_event *list =
 		grow(group, group->events, group->events_count,
@@ -264,6 +263,8 @@ static void put_event(struct group *group, struct ledger_event *event)
 	be64_store(key, event->index);
 	ledger_tx_add(&group->tx, TABLE_EVENTS, key, sizeof(key), bytes,
 		      event_encode(event, bytes));
+	if (event->kind >= LEDGER_KIND_ORDER)
+		orders_index(group, event->index);
 	list[group->events_count++] = *event;
 }
 
@@ -286,18 +287,19 @@ static void put_claim_event(struct group *group, unsigned kind,
 	memcpy(event.claim_id, next->id, CLAIM_ID_SIZE);
 	memcpy(event.node, next->claim.node, SECP_PUBLIC_SIZE);
 	(void)snprintf(event.text, sizeof(event.text), "%s", text ? text : "");
-	put_event(group, &event);
+	write_event(group, &event);
 }
 
 static void put_node_event(struct group *group, unsigned kind,
-			   const uint8_t *node, uint32_t units,
+			   const uint8_t *node, uint64_t seq, uint32_t units,
 			   const char *text)
 {
-	struct ledger_event event = {.kind = (uint8_t)kind, .units = units};
+	struct ledger_event event = {
+		.kind = (uint8_t)kind, .block = seq, .units = units};
 
 	memcpy(event.node, node, SECP_PUBLIC_SIZE);
 	(void)snprintf(event.text, sizeof(event.text), "%s", text ? text : "");
-	put_event(group, &event);
+	write_event(group, &event);
 }
 
 /* ---- records of nodes ---- */
@@ -870,7 +872,7 @@ static int convert_one(struct group *group, const uint8_t *node,
 	err = append_entry(group, node, ent, &entry);
 	if (err)
 		return err;
-	put_node_event(group, T8, node, entry.units, NULL);
+	put_node_event(group, T8, node, 0, entry.units, NULL);
 	did(group, T8);
 	return 0;
 }
@@ -929,10 +931,10 @@ static int take_offer(struct group *group, const struct ledger_task *task)
 
 static int take_chain(struct group *group, const struct ledger_task *task)
 {
-	uint8_t key[16] = "chain";
+	uint8_t key[META_KEY_SIZE];
 	MDB_val value;
 
-	be64_store(key + 8, task->chain_id);
+	meta_key("chain", task->chain_id, key);
 	if (!ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value)) {
 		ledger_tx_add(&group->tx, TABLE_META, key, sizeof(key),
 			      task->hash, 32);
@@ -956,8 +958,8 @@ static int add_operator_entry(struct group *group,
 	if (!err)
 		err = append_entry(group, task->node, &ent, entry);
 	if (!err)
-		put_node_event(group, KIND_OPERATOR + (unsigned)task->op,
-			       task->node, 0, task->text);
+		put_node_event(group, LEDGER_KIND_ORDER + (unsigned)task->op,
+			       task->node, ent.next_seq - 1, 0, task->text);
 	return err;
 }
 
@@ -1064,7 +1066,7 @@ static int operate_on_claim(struct group *group, struct ledger_task *task)
 	else
 		step_reopen(&held.rec, group->now_ms, &step);
 	move_claim(group, held.key, &held.rec, &step.next);
-	put_claim_event(group, KIND_OPERATOR + (unsigned)task->op, held.key,
+	put_claim_event(group, LEDGER_KIND_ORDER + (unsigned)task->op, held.key,
 			&held.rec, &step.next, 0, task->text);
 	did(group, is_cancel ? T7 : T2);
 	return 0;
@@ -1124,6 +1126,12 @@ static int write_task(struct group *group, struct ledger_task *task)
 	case LEDGER_CANCEL:
 	case LEDGER_RECHECK:
 		return operate_on_claim(group, task);
+	case LEDGER_ALARM:
+		return orders_alarm(group, task);
+	case LEDGER_ACKNOWLEDGE:
+		return orders_acknowledge(group, task);
+	case LEDGER_MODE:
+		return orders_mode(group, task);
 	case LEDGER_FINDING:
 	case LEDGER_BATCH:
 		return 0; /* a result for each finding, below */

@@ -9,6 +9,7 @@
 #include "auth/scheduler.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/log.h"
 
 #define DAY_S 86400ull
 
@@ -121,6 +122,47 @@ static int check_config(const struct payments_config *config, char *why,
 
 /* ---- opening ---- */
 
+static int store_mode(struct payments *payments, enum access_mode mode,
+		      const char *reason)
+{
+	struct ledger_task task = {
+		.op = LEDGER_MODE,
+		.mode = mode,
+		.settings_mode = payments->config.rules.mode,
+		.text = reason,
+	};
+
+	return ledger_run(payments->ledger, &task);
+}
+
+/* The operator's word or that of the settings, whichever is the later one. */
+static int choose_mode(struct payments *payments)
+{
+	static const char reason[] =
+		"payments.mode has changed in the settings";
+	enum access_mode told = payments->config.rules.mode;
+	struct ledger_mode stored;
+	int err = ledger_read_mode(payments->ledger, &stored);
+
+	if (err)
+		return err == ERR_NOTFOUND ? 0 : err;
+	if (stored.settings_mode != told) {
+		LOG_UNUSUAL("the mode is that of the settings again: they "
+			    "have changed since the operator's command",
+			    log_text("mode", access_mode_str(told)),
+			    log_text("was", access_mode_str(stored.mode)));
+		return store_mode(payments, told, reason);
+	}
+	LOG_UNUSUAL("the mode is the operator's, not that of the settings: "
+		    "admin mode changes it",
+		    log_text("mode", access_mode_str(stored.mode)),
+		    log_text("settings", access_mode_str(told)),
+		    log_u64("since", stored.at_s),
+		    log_text("reason", stored.reason));
+	gate_set_mode(ledger_gate(payments->ledger), stored.mode);
+	return 0;
+}
+
 static int open_ledger(struct payments *payments, char *why, size_t why_size)
 {
 	const struct payments_config *config = &payments->config;
@@ -149,6 +191,9 @@ static int open_ledger(struct payments *payments, char *why, size_t why_size)
 		return err;
 	gate = ledger_gate(payments->ledger);
 	gate_set_rules(gate, &config->rules);
+	err = choose_mode(payments);
+	if (err)
+		return err;
 	return gate_set_allow(gate, config->allow, config->allow_count);
 }
 
@@ -273,12 +318,26 @@ enum access_mode payments_mode(struct payments *payments)
 	return gate_rules(payments_gate(payments)).mode;
 }
 
-void payments_set_mode(struct payments *payments, enum access_mode mode)
+enum access_mode payments_settings_mode(const struct payments *payments)
 {
+	return payments->config.rules.mode;
+}
+
+int payments_set_mode(struct payments *payments, enum access_mode mode,
+		      const char *reason)
+{
+	int err = store_mode(payments, mode, reason);
+
+	if (err)
+		return err;
 	gate_set_mode(payments_gate(payments), mode);
+	LOG_INFO("mode changed by the operator",
+		 log_text("mode", access_mode_str(mode)),
+		 log_text("reason", reason));
 	/* The offer says whether the service is free. */
 	atomic_store(&payments->wants_offer, true);
 	mailbox_nudge(&payments->box);
+	return 0;
 }
 
 void payments_set_notify(struct payments *payments, payments_notify_fn fn,
@@ -297,4 +356,39 @@ int payments_chain(struct payments *payments, unsigned i,
 	if (!payments->scheduler)
 		return ERR_NOTFOUND;
 	return scheduler_chain(payments->scheduler, i, out);
+}
+
+static int find_chain(struct payments *payments, uint64_t chain_id,
+		      struct chain_view *out)
+{
+	for (unsigned i = 0; payments_chain(payments, i, out) == 0; i++)
+		if (out->id == chain_id)
+			return 0;
+	return ERR_NOTFOUND;
+}
+
+/* Stored first: what is not stored is not acknowledged. */
+int payments_acknowledge(struct payments *payments, uint64_t chain_id,
+			 const char *reason)
+{
+	struct ledger_task task = {
+		.op = LEDGER_ACKNOWLEDGE, .chain_id = chain_id, .text = reason};
+	struct chain_view view;
+	bool is_followed = find_chain(payments, chain_id, &view) == 0;
+	int err = ledger_run(payments->ledger, &task);
+
+	if (!err && is_followed)
+		err = scheduler_acknowledge(payments->scheduler, chain_id,
+					    view.alarms);
+	return err;
+}
+
+unsigned payments_alarms(struct payments *payments)
+{
+	struct chain_view view;
+	unsigned count = 0;
+
+	for (unsigned i = 0; payments_chain(payments, i, &view) == 0; i++)
+		count += view.is_alarmed;
+	return count;
 }

@@ -76,7 +76,16 @@ void payments_close(struct payments *payments); /* §16.4; NULL is fine */
 struct gate *payments_gate(struct payments *payments);
 struct ledger *payments_ledger(struct payments *payments);
 enum access_mode payments_mode(struct payments *payments);
-void payments_set_mode(struct payments *payments, enum access_mode mode);
+/*
+ * Whoever spoke last is obeyed. A mode that is set here is stored with its
+ * reason and holds over restarts, until the settings say another mode than
+ * they did when it was set: then they hold again. 0, ERR_FULL or ERR_IO:
+ * the mode is what it was.
+ */
+int payments_set_mode(struct payments *payments, enum access_mode mode,
+		      const char *reason);
+/* What the settings say. */
+enum access_mode payments_settings_mode(const struct payments *payments);
 
 /* The signed offer in force. ERR_NOTFOUND: none can be made yet. */
 int payments_offer(struct payments *payments,
@@ -179,9 +188,21 @@ struct chain_view {
 	char name[32];
 	uint64_t id, head, safe, final, head_age_s;
 	unsigned endpoints, endpoints_good;
-	bool is_usable, is_alarmed;
+	bool is_usable;
+	bool is_alarmed; /* a finalized block has changed: nothing is credited
+			    here until payments_acknowledge() */
+	uint64_t alarms; /* since the start */
 };
 int payments_chain(struct payments *payments, unsigned i,
 		   struct chain_view *out);
+/*
+ * The operator has seen that a finalized block of this chain has changed, and
+ * crediting goes on. Stored with the reason. 0, ERR_NOTFOUND (no such alarm),
+ * ERR_FULL, ERR_IO.
+ */
+int payments_acknowledge(struct payments *payments, uint64_t chain_id,
+			 const char *reason);
+/* Chains whose alarm nobody has acknowledged. */
+unsigned payments_alarms(struct payments *payments);
 
 #endif

@@ -155,6 +155,19 @@ static int know_chain(void *ctx, uint64_t id, const uint8_t genesis[static 32])
 	return ledger_run(followed->s->ledger, &task);
 }
 
+/* Follower's thread: it holds over restarts. */
+static int store_alarm(void *ctx, uint64_t block, const uint8_t hash[static 32])
+{
+	struct followed *followed = ctx;
+	struct ledger_task task = {.op = LEDGER_ALARM,
+				   .chain_id = followed->chain->id,
+				   .block = block,
+				   .text = "a finalized block has changed"};
+
+	memcpy(task.hash, hash, 32);
+	return ledger_run(followed->s->ledger, &task);
+}
+
 /* ---- workers ---- */
 
 static void hand_back(struct job *job)
@@ -761,6 +774,24 @@ static int make_chains(struct scheduler *s,
 	return 0;
 }
 
+/* One from before, that the operator has not acknowledged. */
+static int read_alarm(struct scheduler *s, struct follower_config *config)
+{
+	struct ledger_alarm alarm;
+	int err = ledger_read_alarm(s->ledger, config->chain->id, &alarm);
+
+	if (err == ERR_NOTFOUND)
+		return 0;
+	if (err)
+		return err;
+	config->is_alarmed = true;
+	LOG_BROKEN("a finalized block had changed before the start: nothing "
+		   "is credited until this is acknowledged",
+		   log_text("chain", config->chain->name),
+		   log_u64("block", alarm.block), log_u64("since", alarm.at_s));
+	return 0;
+}
+
 static int start_followers(struct scheduler *s)
 {
 	for (unsigned i = 0; i < s->chains_count; i++) {
@@ -771,9 +802,12 @@ static int start_followers(struct scheduler *s)
 							 s->options_count,
 						 .know = know_chain,
 						 .moved = head_moved,
+						 .alarmed = store_alarm,
 						 .ctx = f};
-		int err = follower_start(&config, &f->follower);
+		int err = read_alarm(s, &config);
 
+		if (!err)
+			err = follower_start(&config, &f->follower);
 		if (err)
 			return err;
 	}
@@ -966,6 +1000,7 @@ int scheduler_chain(const struct scheduler *scheduler, unsigned i,
 		.endpoints_good = view.endpoints_good,
 		.is_usable = view.is_usable,
 		.is_alarmed = follower_is_alarmed(followed->follower),
+		.alarms = follower_alarms(followed->follower),
 	};
 	(void)snprintf(out->name, sizeof(out->name), "%s",
 		       followed->chain->name);
@@ -991,12 +1026,13 @@ int scheduler_option(const struct scheduler *scheduler, unsigned i, char *why,
 	return ERR_DENIED;
 }
 
-int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id)
+int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id,
+			  uint64_t alarms)
 {
 	for (unsigned i = 0; i < scheduler->chains_count; i++) {
 		if (scheduler->chains[i].chain->id != chain_id)
 			continue;
-		follower_acknowledge(scheduler->chains[i].follower);
+		follower_acknowledge(scheduler->chains[i].follower, alarms);
 		return 0;
 	}
 	return ERR_NOTFOUND;

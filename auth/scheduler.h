@@ -63,8 +63,11 @@ int scheduler_option(const struct scheduler *scheduler, unsigned i, char *why,
 
 /*
  * A finalized block has changed (§11): nothing is credited on that chain
- * until the operator says so here. 0, or ERR_NOTFOUND: no such chain.
+ * until the operator says so here, of the alarms that its view counts. That
+ * there is an alarm is stored; that it is over, the caller stores first.
+ * 0, or ERR_NOTFOUND: no such chain.
  */
-int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id);
+int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id,
+			  uint64_t alarms);
 
 #endif

@@ -67,10 +67,12 @@ int scheduler_option(const struct scheduler *scheduler, unsigned i, char *why,
 	return atomic_load(&option_answer);
 }
 
-int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id)
+int scheduler_acknowledge(struct scheduler *scheduler, uint64_t chain_id,
+			  uint64_t alarms)
 {
 	(void)scheduler;
 	(void)chain_id;
+	(void)alarms;
 	return 0;
 }
 
@@ -295,9 +297,37 @@ Test(payments, free_service_says_so)
 	struct offer offer;
 
 	cr_assert_eq(wait_offer(1, &offer), 1);
-	payments_set_mode(t.payments, ACCESS_FREE);
+	cr_assert_eq(payments_set_mode(t.payments, ACCESS_FREE, "a feast"), 0);
 	cr_assert_eq(wait_offer(2, &offer), 2);
 	cr_assert_eq(offer.flags, OFFER_FREE_NOW);
+}
+
+static void restart(enum access_mode settings)
+{
+	payments_close(t.payments);
+	t.config.rules.mode = settings;
+	start();
+}
+
+Test(payments, the_last_word_about_the_mode_counts)
+{
+	cr_assert_eq(payments_mode(t.payments), ACCESS_PAID);
+	cr_assert_eq(payments_set_mode(t.payments, ACCESS_AUDIT, "a trial"), 0);
+	restart(ACCESS_PAID);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_AUDIT);
+	cr_assert_eq(payments_settings_mode(t.payments), ACCESS_PAID);
+	restart(ACCESS_PAID);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_AUDIT);
+	/* The settings have another word than when the command was given. */
+	restart(ACCESS_FREE);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_FREE);
+	restart(ACCESS_PAID);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_PAID);
+	/* As the settings have it: nothing is left to hold. */
+	cr_assert_eq(payments_set_mode(t.payments, ACCESS_FREE, "a feast"), 0);
+	cr_assert_eq(payments_set_mode(t.payments, ACCESS_PAID, "is over"), 0);
+	restart(ACCESS_AUDIT);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_AUDIT);
 }
 
 Test(payments, an_option_that_fails_its_checks_is_not_offered)

@@ -208,9 +208,54 @@ Test(scheduler, a_changed_finalized_block_stops_crediting)
 	claim = file(1, 50, 100);
 	verifying_nap(700);
 	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
-	cr_assert_eq(scheduler_acknowledge(v.scheduler, 9), ERR_NOTFOUND);
-	cr_assert_eq(scheduler_acknowledge(v.scheduler, 1), 0);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 9, 1), ERR_NOTFOUND);
+	/* One that came meanwhile stands. */
+	cr_assert_eq(view.alarms, 1);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 1, 0), 0);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert(view.is_alarmed);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 1, 1), 0);
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+/* §11: until the operator acknowledges it, whatever happens to the server. */
+Test(scheduler, an_alarm_of_finality_holds_over_a_restart)
+{
+	struct chain_view view = {.is_alarmed = false};
+	struct ledger_alarm alarm;
+	struct ledger_task task = {.op = LEDGER_ACKNOWLEDGE,
+				   .chain_id = 1,
+				   .text = "seen, a fork of the test"};
+	struct claim claim;
+
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->fork_from, 70); /* finalized is 80 */
+	atomic_store(&v.nodes[0]->fork, 1);
+	verifying_head(&v, 101);
+	for (int i = 0; i < 500 && ledger_read_alarm(v.ledger, 1, &alarm) != 0;
+	     i++)
+		verifying_nap(10);
+	cr_assert_eq(ledger_read_alarm(v.ledger, 1, &alarm), 0);
+	cr_assert_eq(alarm.block, 80);
+	cr_assert_eq(ledger_read_alarm(v.ledger, 2, &alarm), ERR_NOTFOUND);
+	scheduler_stop(v.scheduler);
+	v.scheduler = NULL;
+	verifying_start(&v);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert(view.is_alarmed);
+	wait_usable();
+	claim = file(1, 50, 100);
+	verifying_nap(500);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	cr_assert_eq(ledger_run(v.ledger, &task), 0);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 1, view.alarms), 0);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+	scheduler_stop(v.scheduler);
+	v.scheduler = NULL;
+	verifying_start(&v);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert_not(view.is_alarmed);
 }
 
 Test(scheduler, an_endpoint_that_is_away_only_delays)

@@ -1,0 +1,223 @@
+/*
+ * Orders that concern neither a claim nor a node: alarms of finality
+ * (payments.md §11), the mode, and where all orders are found again. What they
+ * keep are rows of `meta`.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/ledger_private.h"
+#include "core/bytes.h"
+#include "core/err.h"
+
+#define NAME_SIZE  8
+#define ALARM_SIZE (16 + 32)
+#define MODE_SIZE  (8 + 2) /* and the reason */
+
+static const char alarm_name[] = "alarm";
+static const char mode_name[] = "mode";
+static const char order_name[] = "order";
+
+void meta_key(const char *name, uint64_t number,
+	      uint8_t out[static META_KEY_SIZE])
+{
+	assert(strlen(name) < NAME_SIZE);
+	memset(out, 0, NAME_SIZE);
+	memcpy(out, name, strlen(name));
+	be64_store(out + NAME_SIZE, number);
+}
+
+static void put_order(struct group *group, const struct ledger_task *task,
+		      struct ledger_event *event)
+{
+	event->kind = (uint8_t)(LEDGER_KIND_ORDER + (unsigned)task->op);
+	(void)snprintf(event->text, sizeof(event->text), "%s",
+		       task->text ? task->text : "");
+	write_event(group, event);
+}
+
+/* ---- finality ---- */
+
+static int alarm_decode(const MDB_val *value, uint64_t chain_id,
+			struct ledger_alarm *out)
+{
+	const uint8_t *in = value->mv_data;
+
+	if (value->mv_size != ALARM_SIZE)
+		return ERR_CORRUPT;
+	*out = (struct ledger_alarm){.chain_id = chain_id,
+				     .at_s = be64_load(in),
+				     .block = be64_load(in + 8)};
+	memcpy(out->hash, in + 16, sizeof(out->hash));
+	return 0;
+}
+
+/* Another one before the first is acknowledged: it stands from the first. */
+int orders_alarm(struct group *group, const struct ledger_task *task)
+{
+	struct ledger_event event = {.chain_id = task->chain_id,
+				     .block = task->block};
+	uint8_t key[META_KEY_SIZE], row[ALARM_SIZE];
+	struct ledger_alarm before;
+	uint64_t at_s = group->now_s;
+	MDB_val value;
+
+	meta_key(alarm_name, task->chain_id, key);
+	if (ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value) &&
+	    alarm_decode(&value, task->chain_id, &before) == 0)
+		at_s = before.at_s;
+	be64_store(row, at_s);
+	be64_store(row + 8, task->block);
+	memcpy(row + 16, task->hash, 32);
+	ledger_tx_put(&group->tx, TABLE_META, key, sizeof(key), row,
+		      sizeof(row));
+	put_order(group, task, &event);
+	return group->tx.err;
+}
+
+int orders_acknowledge(struct group *group, const struct ledger_task *task)
+{
+	struct ledger_event event = {.chain_id = task->chain_id};
+	struct ledger_alarm alarm = {0};
+	uint8_t key[META_KEY_SIZE];
+	MDB_val value;
+
+	meta_key(alarm_name, task->chain_id, key);
+	if (!ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value))
+		return ERR_NOTFOUND;
+	(void)alarm_decode(&value, task->chain_id, &alarm);
+	event.block = alarm.block;
+	ledger_tx_del(&group->tx, TABLE_META, key, sizeof(key));
+	put_order(group, task, &event);
+	return group->tx.err;
+}
+
+int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
+		      struct ledger_alarm *out)
+{
+	uint8_t key[META_KEY_SIZE];
+	struct ledger_tx tx;
+	MDB_val value;
+	int err = ledger_tx_begin(&tx, &ledger->db, true);
+
+	if (err)
+		return err;
+	meta_key(alarm_name, chain_id, key);
+	if (ledger_tx_get(&tx, TABLE_META, key, sizeof(key), &value))
+		err = alarm_decode(&value, chain_id, out);
+	else
+		err = tx.err ? tx.err : ERR_NOTFOUND;
+	ledger_tx_abort(&tx);
+	return err;
+}
+
+/* ---- the mode ---- */
+
+/* What the settings say needs no row: they say it at the next start too. */
+int orders_mode(struct group *group, const struct ledger_task *task)
+{
+	struct ledger_event event = {.units = (uint32_t)task->mode};
+	size_t len = task->text ? strlen(task->text) : 0;
+	uint8_t row[MODE_SIZE + LEDGER_REASON_SIZE];
+	uint8_t key[META_KEY_SIZE];
+	MDB_val value;
+
+	if (len >= LEDGER_REASON_SIZE)
+		return ERR_RANGE;
+	meta_key(mode_name, 0, key);
+	be64_store(row, group->now_s);
+	row[8] = (uint8_t)task->mode;
+	row[9] = (uint8_t)task->settings_mode;
+	if (len)
+		memcpy(row + MODE_SIZE, task->text, len);
+	if (task->mode != task->settings_mode)
+		ledger_tx_put(&group->tx, TABLE_META, key, sizeof(key), row,
+			      MODE_SIZE + len);
+	else if (ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key),
+			       &value))
+		ledger_tx_del(&group->tx, TABLE_META, key, sizeof(key));
+	put_order(group, task, &event);
+	return group->tx.err;
+}
+
+static int mode_decode(const MDB_val *value, struct ledger_mode *out)
+{
+	const uint8_t *in = value->mv_data;
+	size_t size = value->mv_size;
+
+	if (size < MODE_SIZE || size >= MODE_SIZE + LEDGER_REASON_SIZE ||
+	    in[8] > ACCESS_AUDIT || in[9] > ACCESS_AUDIT)
+		return ERR_CORRUPT;
+	*out = (struct ledger_mode){
+		.mode = (enum access_mode)in[8],
+		.settings_mode = (enum access_mode)in[9],
+		.at_s = be64_load(in),
+	};
+	memcpy(out->reason, in + MODE_SIZE, size - MODE_SIZE);
+	return 0;
+}
+
+int ledger_read_mode(struct ledger *ledger, struct ledger_mode *out)
+{
+	uint8_t key[META_KEY_SIZE];
+	struct ledger_tx tx;
+	MDB_val value;
+	int err = ledger_tx_begin(&tx, &ledger->db, true);
+
+	if (err)
+		return err;
+	meta_key(mode_name, 0, key);
+	if (ledger_tx_get(&tx, TABLE_META, key, sizeof(key), &value))
+		err = mode_decode(&value, out);
+	else
+		err = tx.err ? tx.err : ERR_NOTFOUND;
+	ledger_tx_abort(&tx);
+	return err;
+}
+
+/* ---- all orders ---- */
+
+void orders_index(struct group *group, uint64_t event_index)
+{
+	uint8_t key[META_KEY_SIZE];
+
+	meta_key(order_name, event_index, key);
+	ledger_tx_add(&group->tx, TABLE_META, key, sizeof(key), "", 0);
+}
+
+int ledger_each_order(struct ledger *ledger,
+		      bool (*visit)(void *ctx,
+				    const struct ledger_event *event),
+		      void *ctx)
+{
+	uint8_t from[META_KEY_SIZE];
+	struct ledger_event event;
+	struct ledger_walk walk;
+	struct ledger_tx tx;
+	MDB_val value;
+	int err = ledger_tx_begin(&tx, &ledger->db, true);
+
+	if (err)
+		return err;
+	meta_key(order_name, 0, from);
+	ledger_walk_init(&walk, &tx, TABLE_META, from, sizeof(from));
+	while (ledger_walk_next(&walk) && walk.key.mv_size == META_KEY_SIZE &&
+	       memcmp(walk.key.mv_data, from, NAME_SIZE) == 0) {
+		const uint8_t *key = walk.key.mv_data;
+
+		if (!ledger_tx_get(&tx, TABLE_EVENTS, key + NAME_SIZE, 8,
+				   &value) ||
+		    event_decode(value.mv_data, value.mv_size, &event)) {
+			err = tx.err ? tx.err : ERR_CORRUPT;
+			break;
+		}
+		if (!visit(ctx, &event))
+			break;
+	}
+	ledger_walk_release(&walk);
+	if (!err)
+		err = tx.err;
+	ledger_tx_abort(&tx);
+	return err;
+}

@@ -1,0 +1,104 @@
+/*
+ * What the operator sees and changes in a server that runs: alarms of
+ * finality (payments.md §11), the mode over restarts, orders and their reasons.
+ */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { run, runOk, until } from './harness.mjs'
+import { Chain } from './chain.mjs'
+import { PRICE, Shop, newNode, transfer } from './paying.mjs'
+import { sleep } from './peer.mjs'
+
+test('an alarm of finality is shown, survives a restart, and is acknowledged', async (t) => {
+	const chain = await Chain.start(t, { mining: 'none', epoch: 1 })
+	await chain.mine(20)
+	const token = await chain.deploy('MiniMe')
+	const [owner, alice] = chain.accounts
+	await chain.act(owner, token, transfer(alice, 1000n * PRICE))
+	await chain.mine(3)
+	chain.tick()
+	const shop = await Shop.start(t, { chain, token, option: { activate: 3 } })
+	const data = join(shop.daemon.dir, 'data')
+	assert.deepEqual(await shop.admin('alarms'), [])
+	assert.equal((await shop.daemon.http('/readyz')).body, 'ready\n')
+	assert.equal(await shop.daemon.metric('mailpay_finality_alarm'), 0)
+
+	await chain.hold()
+	/* What replaces an empty block by an empty one changes nothing. */
+	await chain.act(owner, token, transfer(alice, PRICE))
+	await chain.mine(4)
+	chain.tick()
+	await sleep(2500)
+	const final = (await shop.admin('chains'))[0].finalized
+	await chain.reorg(await chain.head() - final + 8)
+	await chain.mine(2)
+	const [alarm] = await until('the alarm', async () => {
+		const list = await shop.admin('alarms')
+		return list.length > 0 && list
+	}, 30000)
+	assert.equal(alarm.chain, 'dev')
+	assert.match(alarm.what, /finalized block has changed/)
+
+	await shop.daemon.restart()
+	assert.deepEqual(await shop.admin('alarms'), [alarm])
+	assert.match(shop.daemon.stderr, /had changed before the start/)
+	assert.match((await shop.daemon.http('/readyz')).body, /nothing is credited.*admin alarms/)
+	assert.equal(await shop.daemon.metric('mailpay_finality_alarm', 'chain="dev"'), 1)
+	assert.equal((await shop.admin('stats')).alarms, 1)
+	await shop.waitOffer()
+	chain.tick()
+	const tx = await shop.pay(alice, PRICE)
+	const id = await shop.file(await shop.claim({ payer: alice, node: newNode(), tx }))
+	await sleep(5000)
+	assert.doesNotMatch((await shop.status(id)).state, /active|settled|rejected/)
+
+	const silent = await run(['admin', 'acknowledge', '--datadir', data])
+	assert.equal(silent.code, 1)
+	assert.match(silent.stderr, /reason/)
+	const other = await run(['admin', 'acknowledge', 'mainnet', '--datadir', data, '--reason', 'no'])
+	assert.equal(other.code, 1)
+	assert.equal((await shop.admin('alarms')).length, 1)
+	assert.deepEqual(await shop.admin('acknowledge', 'dev', '--reason', 'the test did it'), [])
+	await shop.wait(id, ['active', 'settled'])
+	assert.equal((await shop.daemon.http('/readyz')).body, 'ready\n')
+	assert.equal(await shop.daemon.metric('mailpay_finality_alarm'), 0)
+	const orders = await shop.admin('orders')
+	assert.deepEqual(orders.map((o) => o.order), ['alarm', 'acknowledge'])
+	assert.equal(orders[1].reason, 'the test did it')
+	await chain.hold()
+	await shop.daemon.restart()
+	assert.deepEqual(await shop.admin('alarms'), [])
+	await shop.daemon.stop()
+	await shop.fsck()
+})
+
+test('the last word about the mode counts, over restarts', async (t) => {
+	const shop = await Shop.start(t)
+	const data = join(shop.daemon.dir, 'data')
+	const refused = await run(['admin', 'mode', 'free', '--datadir', data])
+	assert.equal(refused.code, 1)
+	assert.match(refused.stderr, /reason/)
+	await shop.admin('mode', 'free', '--reason', 'a feast')
+	await shop.daemon.restart()
+	assert.match(shop.daemon.stderr, /the mode is the operator's.*mode=free.*settings=paid/)
+	let mode = await shop.admin('mode')
+	assert.equal(mode.mode, 'free')
+	assert.equal(mode.settings, 'paid')
+	assert.equal(mode.reason, 'a feast')
+	/* The settings speak anew. */
+	shop.daemon.options.config = shop.daemon.options.config.replace('mode: paid', 'mode: audit')
+	await shop.daemon.restart()
+	assert.match(shop.daemon.stderr, /the mode is that of the settings again/)
+	mode = await shop.admin('mode')
+	assert.equal(mode.mode, 'audit')
+	assert.equal(mode.settings, 'audit')
+	const orders = await shop.admin('orders')
+	assert.deepEqual(orders.map((o) => [o.order, o.reason]), [
+		['mode free', 'a feast'], ['mode audit', 'payments.mode has changed in the settings']])
+	const shown = await runOk(['admin', 'orders', '--datadir', data])
+	assert.match(shown.stdout, /event +at +order +reason/)
+	assert.match(shown.stdout, /mode free +a feast/)
+	await shop.daemon.stop()
+	await shop.fsck()
+})

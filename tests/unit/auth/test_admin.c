@@ -1,0 +1,205 @@
+#include "auth/admin.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/payments.h"
+#include "core/bytes.h"
+#include "core/err.h"
+#include "tests/support/tempdir.h"
+
+static struct {
+	char dir[TEMPDIR_MAX];
+	struct secp_key server, node;
+	char node_text[2 * SECP_PUBLIC_SIZE + 1];
+	struct payments_config config;
+	struct payments *payments;
+} t;
+
+static void start(void)
+{
+	char why[256];
+
+	cr_assert_eq(payments_open(&t.config, &t.payments, why, sizeof(why)), 0,
+		     "%s", why);
+}
+
+static void begin(void)
+{
+	uint8_t private[SECP_PRIVATE_SIZE] = {[31] = 7};
+
+	tempdir_make(t.dir);
+	cr_assert_eq(secp_key_from_private(private, &t.server), 0);
+	private[31] = 8;
+	cr_assert_eq(secp_key_from_private(private, &t.node), 0);
+	hex_encode(t.node.public, SECP_PUBLIC_SIZE, t.node_text);
+	payments_config_default(&t.config);
+	t.config.dir = t.dir;
+	t.config.key = &t.server;
+	t.config.rules.mode = ACCESS_AUDIT;
+	start();
+}
+
+static void end(void)
+{
+	payments_close(t.payments);
+	cr_assert_eq(ledger_fsck(t.dir, stderr), 0);
+	tempdir_remove(t.dir);
+}
+
+TestSuite(admin, .init = begin, .fini = end);
+
+/* What is answered, by its path; the caller's. */
+static json_t *ask(const char *verb, unsigned status, const char *const *pairs)
+{
+	char *body = admin_body(pairs);
+	struct admin_answer got;
+	json_t *root;
+
+	admin_run(t.payments, verb, body, strlen(body), &got);
+	cr_assert_eq(got.status, status, "%s: %u %s", verb, got.status,
+		     got.body);
+	root = json_loads(got.body, JSON_DECODE_ANY, NULL);
+	cr_assert(root);
+	free(got.body);
+	free(body);
+	return root;
+}
+#define ASK(verb, status, ...)                                                 \
+	ask((verb), (status), (const char *const[]){__VA_ARGS__, NULL})
+#define EXPECT(verb, status, ...) json_decref(ASK(verb, status, __VA_ARGS__))
+
+static const char *text_of(json_t *row, const char *key)
+{
+	const char *text = json_string_value(json_object_get(row, key));
+
+	return text ? text : "";
+}
+
+static char *export(const char *verb)
+{
+	struct admin_answer got;
+
+	admin_run(t.payments, verb, "", 0, &got);
+	cr_assert_eq(got.status, 200);
+	cr_assert_str_eq(got.type, "text/csv");
+	return got.body;
+}
+
+Test(admin, no_change_without_a_reason)
+{
+	static const char *const of_nodes[] = {
+		"entitlements.grant",   "entitlements.extend",
+		"entitlements.suspend", "entitlements.resume",
+		"entitlements.revoke",  NULL};
+	char long_text[ADMIN_REASON_MAX + 2];
+	json_t *list;
+
+	for (size_t i = 0; of_nodes[i]; i++)
+		EXPECT(of_nodes[i], 400, "node", t.node_text, "seconds",
+		       "3600");
+	EXPECT("claims.cancel", 400, "claim",
+	       "00112233445566778899aabbccddeeff");
+	EXPECT("claims.recheck", 400, "claim",
+	       "00112233445566778899aabbccddeeff");
+	EXPECT("mode", 400, "mode", "paid");
+	EXPECT("acknowledge", 400, "chain", "main");
+	memset(long_text, 'x', sizeof(long_text));
+	long_text[sizeof(long_text) - 1] = '\0';
+	EXPECT("mode", 400, "mode", "paid", "reason", long_text);
+	list = ASK("orders", 200, "limit", "0");
+	cr_assert_eq(json_array_size(list), 0);
+	json_decref(list);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_AUDIT);
+	/* And with the longest one it goes. */
+	long_text[ADMIN_REASON_MAX] = '\0';
+	EXPECT("mode", 200, "mode", "paid", "reason", long_text);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_PAID);
+}
+
+Test(admin, every_order_is_listed_with_its_reason)
+{
+	static const char *const want[][2] = {
+		{"grant", "a friend"},    {"grant", "still a friend"},
+		{"suspend", "a quarrel"}, {"resume", "made up"},
+		{"revoke", "no friend"},  {"mode paid", "opening day"},
+	};
+	json_t *list, *root, *row;
+
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds",
+	       "3600", "reason", "a friend");
+	EXPECT("entitlements.extend", 200, "node", t.node_text, "seconds",
+	       "3600", "reason", "still a friend");
+	EXPECT("entitlements.suspend", 200, "node", t.node_text, "reason",
+	       "a quarrel");
+	EXPECT("entitlements.resume", 200, "node", t.node_text, "reason",
+	       "made up");
+	EXPECT("entitlements.revoke", 200, "node", t.node_text, "reason",
+	       "no friend");
+	EXPECT("mode", 200, "mode", "paid", "reason", "opening day");
+	payments_close(t.payments);
+	start();
+	list = ASK("orders", 200, "limit", "");
+	cr_assert_eq(json_array_size(list), 6);
+	for (size_t i = 0; i < 6; i++) {
+		row = json_array_get(list, i);
+		cr_assert_str_eq(text_of(row, "order"), want[i][0]);
+		cr_assert_str_eq(text_of(row, "reason"), want[i][1]);
+	}
+	json_decref(list);
+	/* The newest of them. */
+	list = ASK("orders", 200, "limit", "2");
+	cr_assert_eq(json_array_size(list), 2);
+	cr_assert_str_eq(text_of(json_array_get(list, 0), "order"), "revoke");
+	json_decref(list);
+	root = ASK("entitlements.show", 200, "node", t.node_text);
+	cr_assert_eq(json_array_size(json_object_get(root, "orders")), 5);
+	list = json_object_get(root, "ledger");
+	cr_assert_eq(json_array_size(list), 5);
+	for (size_t i = 0; i < 5; i++)
+		cr_assert_str_eq(text_of(json_array_get(list, i), "reason"),
+				 want[i][1]);
+	json_decref(root);
+	root = ASK("mode", 200, "mode", "");
+	cr_assert_str_eq(text_of(root, "mode"), "paid");
+	cr_assert_str_eq(text_of(root, "settings"), "audit");
+	cr_assert_str_eq(text_of(root, "reason"), "opening day");
+	json_decref(root);
+}
+
+Test(admin, an_export_has_reasons_that_no_spreadsheet_obeys)
+{
+	char *csv;
+
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds",
+	       "3600", "reason", "=1+\"2\"");
+	csv = export("payments.export");
+	cr_assert(strstr(csv, ",seq,node,reason\n"));
+	cr_assert(strstr(csv, ",\"'=1+\"\"2\"\"\"\n"), "%s", csv);
+	free(csv);
+}
+
+Test(admin, what_cannot_be_counted_is_refused_and_nothing_is_lost)
+{
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds",
+	       "3600", "reason", "a friend");
+	EXPECT("entitlements.extend", 400, "node", t.node_text, "seconds",
+	       "18446744073709551615", "reason", "for ever and a day");
+	EXPECT("entitlements.extend", 400, "node", t.node_text, "seconds",
+	       "99999999999999999999999", "reason", "for ever and a day");
+	EXPECT("entitlements.extend", 400, "node", t.node_text, "seconds", "-1",
+	       "reason", "back in time");
+	EXPECT("entitlements.extend", 200, "node", t.node_text, "seconds", "60",
+	       "reason", "a minute");
+}
+
+Test(admin, nothing_is_acknowledged_that_was_not_told)
+{
+	json_t *list = ASK("alarms", 200, "chain", "");
+
+	cr_assert_eq(json_array_size(list), 0);
+	json_decref(list);
+	EXPECT("acknowledge", 404, "reason", "to be sure");
+}
