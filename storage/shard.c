@@ -551,6 +551,11 @@ static void complete_parts(struct shard *shard, struct letter *parts, int err)
 	}
 }
 
+static size_t bytes_of_letter(const struct letter *l)
+{
+	return ((const struct batch_part *)(const void *)l)->bytes;
+}
+
 /* Move what has come to the end of what waits. Returns whether there was. */
 static bool take_letters(struct shard *shard)
 {
@@ -559,40 +564,58 @@ static bool take_letters(struct shard *shard)
 	if (!letters)
 		return false;
 	*shard->waiting_end = letters;
-	while (*shard->waiting_end)
+	while (*shard->waiting_end) {
+		shard->waiting_bytes += bytes_of_letter(*shard->waiting_end);
+		shard->waiting_parts++;
 		shard->waiting_end = &(*shard->waiting_end)->next;
+	}
 	return true;
 }
 
 /* Is there as much as the last time, or enough anyway? */
 static bool is_group_full(const struct shard *shard)
 {
-	size_t bytes = 0, enough = shard->common->config.group_bytes_max / 4;
-	unsigned parts = 0;
+	return shard->waiting_parts >= shard->company ||
+	       shard->waiting_bytes >=
+		       shard->common->config.group_bytes_max / 4;
+}
 
-	for (const struct letter *l = shard->waiting; l; l = l->next) {
-		bytes += ((const struct batch_part *)(const void *)l)->bytes;
-		if (++parts >= shard->company || bytes >= enough)
-			return true;
-	}
-	return false;
+static void pause_ns(uint64_t ns)
+{
+	const struct timespec pause = {.tv_sec = (time_t)(ns / 1000000000),
+				       .tv_nsec = (long)(ns % 1000000000)};
+
+	nanosleep(&pause, NULL);
 }
 
 /*
  * When the last group had several senders they are likely to send again now
- * that they were answered: wait for as many.
+ * that they were answered: wait for as many. They take about as long as they
+ * did lately, so most of that is slept through in one piece: each look costs
+ * two switches of context.
  */
 static void linger(struct shard *shard)
 {
-	const struct archive_config *config = &shard->common->config;
-	const struct timespec pause = {.tv_nsec = LINGER_NS};
-	uint64_t until_ns = clock_mono_ns() + config->group_wait_us * 1000ull;
+	uint64_t from_ns = clock_mono_ns(), now_ns = from_ns, spent_ns = 0;
+	uint64_t until_ns =
+		from_ns + shard->common->config.group_wait_us * UINT64_C(1000);
+	uint64_t sleep_ns = shard->gather_ns / 8 * 7;
 
-	while (shard->company > 1 && !is_group_full(shard) &&
-	       clock_mono_ns() < until_ns) {
-		nanosleep(&pause, NULL);
+	if (shard->company <= 1 || is_group_full(shard))
+		return;
+	while (!is_group_full(shard) && now_ns < until_ns) {
+		if (sleep_ns < LINGER_NS)
+			sleep_ns = LINGER_NS;
+		if (sleep_ns > until_ns - now_ns)
+			sleep_ns = until_ns - now_ns;
+		pause_ns(sleep_ns);
 		(void)take_letters(shard);
+		now_ns = clock_mono_ns();
+		/* In time at the first look: perhaps long before. */
+		spent_ns = spent_ns ? now_ns - from_ns : sleep_ns / 8 * 7;
+		sleep_ns = LINGER_NS;
 	}
+	shard->gather_ns = (shard->gather_ns * 3 + spent_ns) / 4;
 }
 
 /* Cut the first letters off, up to the size of a group; at least one. */
@@ -603,9 +626,12 @@ static struct letter *take_group(struct shard *shard)
 	unsigned parts = 0;
 
 	while (*end) {
-		bytes += ((struct batch_part *)(void *)*end)->bytes;
-		if (parts > 0 && bytes > shard->common->config.group_bytes_max)
+		size_t more = bytes_of_letter(*end);
+
+		if (parts > 0 &&
+		    bytes + more > shard->common->config.group_bytes_max)
 			break;
+		bytes += more;
 		end = &(*end)->next;
 		parts++;
 	}
@@ -613,6 +639,8 @@ static struct letter *take_group(struct shard *shard)
 	*end = NULL;
 	if (!shard->waiting)
 		shard->waiting_end = &shard->waiting;
+	shard->waiting_bytes -= bytes;
+	shard->waiting_parts -= parts;
 	shard->company = parts;
 	return group;
 }

@@ -95,6 +95,8 @@ struct shard {
 	_Atomic uint64_t bytes; /* on disk, of its slices when last counted */
 	/* the writer's */
 	struct letter *waiting, **waiting_end;
+	size_t waiting_bytes;
+	unsigned waiting_parts;
 	struct group_ref *refs;
 	uint32_t refs_count, refs_max;
 	struct run_builder builder;
@@ -102,6 +104,7 @@ struct shard {
 	uint64_t probe_ms;  /* when to try again */
 	uint64_t minute_ms; /* when minute() is due */
 	unsigned company;   /* batches in the last group */
+	uint64_t gather_ns; /* what gathering as many took lately */
 };
 
 /*
