@@ -10,8 +10,10 @@
 #include "core/err.h"
 #include "core/log.h"
 
-#define FLYING_MAX  4    /* transfers of one call at a time */
-#define WAIT_MAX_MS 5000 /* for the budget; then it counts as throttled */
+#define FLYING_MAX 4 /* transfers of one call at a time */
+/* For the budget; then it counts as throttled. Others wait behind a batch for
+ * half a second at most. */
+#define WAIT_MAX_MS 30000
 #define BUFFER_KEEP (1u << 20)
 
 struct transfer {
@@ -280,14 +282,40 @@ static void went_wrong(struct transfer *t)
 	end_call(t->call, CHAIN_UNANSWERED);
 }
 
-/* §15.3: array answered by one error object. Ask for the items one by one. */
-static void ask_singly(struct transfer *t)
+static void ask_again(const struct transfer *t)
 {
 	struct rpc_call *call = t->call;
 
-	endpoint_set_single(call->endpoint);
 	for (unsigned i = 0; i < t->count; i++)
 		call->todo[call->todo_count++] = t->index[i];
+}
+
+/* §15.3: array answered by one error object. Ask for the items one by one. */
+static void ask_singly(struct transfer *t)
+{
+	endpoint_set_single(t->call->endpoint);
+	ask_again(t);
+}
+
+/*
+ * Anybody can name a transaction with a giant receipt: it must neither take
+ * the others of its batch with it nor speak against the endpoint.
+ */
+static void went_over(struct transfer *t)
+{
+	struct rpc_call *call = t->call;
+
+	set_all(t, CHAIN_UNANSWERED);
+	count_all(t, RPC_MALFORMED);
+	if (t->count > 1) {
+		endpoint_halve(call->endpoint);
+		call->is_single = true;
+		ask_again(t);
+	} else if (call->requests[t->index[0]].ask != CHAIN_ASK_RECEIPT) {
+		endpoint_failed(call->endpoint, "giant answer",
+				clock_mono_ms());
+		end_call(call, CHAIN_UNANSWERED);
+	}
 }
 
 static void read_items(struct transfer *t)
@@ -373,9 +401,10 @@ static void finish(struct rpc *rpc, struct transfer *t, CURLcode result)
 	metric_observe_us(t->call->endpoint->seconds,
 			  (clock_mono_ns() - t->began_ns) / 1000);
 	if (t->is_over || result == CURLE_FILESIZE_EXCEEDED) {
-		set_all(t, CHAIN_UNANSWERED);
-		went_wrong(t);
+		went_over(t);
 	} else if (result != CURLE_OK) {
+		if (result == CURLE_OPERATION_TIMEDOUT)
+			endpoint_halve(t->call->endpoint);
 		went_down(t, curl_easy_strerror(result));
 	} else {
 		(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE,
@@ -387,15 +416,17 @@ static void finish(struct rpc *rpc, struct transfer *t, CURLcode result)
 
 /* ---- calls ---- */
 
-/* Twice the room: an item may be asked again singly. */
+/* Three times the room: an item may be asked again for a batch that was too
+ * long, and singly. */
 static int begin_call(struct rpc_call *call)
 {
 	call->todo_next = call->todo_count = call->flying = 0;
 	call->wait_until_ms = 0;
 	call->is_paid = false;
+	call->is_single = false;
 	call->failed = false;
 	call->todo =
-		malloc(((size_t)call->count * 2 + 1) * sizeof(*call->todo));
+		malloc(((size_t)call->count * 3 + 1) * sizeof(*call->todo));
 	if (!call->todo)
 		return ERR_NOMEM;
 	for (unsigned i = 0; i < call->count; i++) {
@@ -410,18 +441,31 @@ static int begin_call(struct rpc_call *call)
 	return 0;
 }
 
+/* No more than half a second of the budget, so that all get on. */
+static unsigned batch_of(const struct rpc_call *call)
+{
+	const struct endpoint *ep = call->endpoint;
+	unsigned batch = atomic_load(&ep->batch_now);
+
+	if (call->is_single || atomic_load(&ep->is_single))
+		return 1;
+	if (ep->requests_per_s && batch > ep->requests_per_s / 2)
+		batch = ep->requests_per_s / 2;
+	return batch ? batch : 1;
+}
+
 /* How many go next; 0: not yet, the budget is spent. */
 static unsigned next_count(struct rpc_call *call, uint64_t now_ms)
 {
 	struct endpoint *ep = call->endpoint;
 	unsigned left = call->todo_count - call->todo_next;
-	unsigned batch =
-		atomic_load(&ep->is_single) ? 1 : atomic_load(&ep->batch_now);
+	unsigned batch = batch_of(call);
 
 	if (left > batch)
 		left = batch;
 	if (!call->is_paid) {
-		call->wait_until_ms = endpoint_reserve(ep, left, now_ms);
+		call->wait_until_ms =
+			endpoint_reserve(ep, left, now_ms, WAIT_MAX_MS);
 		call->is_paid = true;
 	}
 	return call->wait_until_ms <= now_ms ? left : 0;
@@ -436,7 +480,8 @@ static int start_next(struct rpc *rpc, struct rpc_call *call, unsigned count)
 	t->call = call;
 	t->index = call->todo + call->todo_next;
 	t->count = count;
-	t->is_batch = !atomic_load(&call->endpoint->is_single);
+	/* Another thread may have found out meanwhile: many are a batch. */
+	t->is_batch = count > 1 || !atomic_load(&call->endpoint->is_single);
 	t->first_id = rpc->next_id;
 	if (start_transfer(rpc, t)) {
 		put_idle(rpc, t);

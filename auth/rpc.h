@@ -107,6 +107,7 @@ struct rpc_call {
 	unsigned todo_next, todo_count, flying;
 	uint64_t wait_until_ms;
 	bool is_paid;
+	bool is_single; /* what is left goes one by one */
 };
 
 /*

@@ -300,7 +300,8 @@ void endpoint_dissent(struct endpoint *ep, bool about_settled, uint64_t now_ms)
  * A leaky bucket as one number: the time at which what was promised so far
  * will have left at the configured rate. A second's worth may go at once.
  */
-uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms)
+uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms,
+			  unsigned max_ms)
 {
 	uint64_t now_us = now_ms * 1000;
 	uint64_t before = atomic_load(&ep->budget_us);
@@ -312,6 +313,8 @@ uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms)
 		uint64_t oldest = now_us > 1000000 ? now_us - 1000000 : 0;
 
 		from = before > oldest ? before : oldest;
+		if (from > now_us + (uint64_t)max_ms * 1000)
+			break;
 	} while (!atomic_compare_exchange_weak(
 		&ep->budget_us, &before,
 		from + (uint64_t)count * 1000000 / ep->requests_per_s));

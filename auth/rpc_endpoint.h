@@ -69,8 +69,10 @@ void endpoint_refused(struct endpoint *ep, long status, uint64_t now_ms);
 void endpoint_halve(struct endpoint *ep);
 void endpoint_set_single(struct endpoint *ep);
 void endpoint_set_missing(struct endpoint *ep, enum chain_method method);
-/* When may `count` requests leave? Reserves them. Monotonic ms. */
-uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms);
+/* When may `count` requests leave? Reserves them, unless that is more than
+ * `max_ms` away. Monotonic ms. */
+uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms,
+			  unsigned max_ms);
 void endpoint_count(struct endpoint *ep, enum chain_method method,
 		    enum rpc_outcome outcome);
 

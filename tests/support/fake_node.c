@@ -168,7 +168,10 @@ static void put_receipt(struct out *out, const struct fake_node *node,
 		    "\",\"logIndex\":\"0x7\",\"removed\":false}",
 		    hex(fake_token, 20, text[2]), hex(fake_payer, 20, text[3]),
 		    hex(fake_payee, 20, text[4]), paid.value);
-	put(out, "]}");
+	put(out, "],\"extra\":\"");
+	for (int i = 0; paid.flags & FAKE_LONG && i < 9 << 10; i++)
+		put(out, "%01024d", 0);
+	put(out, "\"}");
 }
 
 static void put_block(struct out *out, const struct fake_node *node, int fault,

@@ -37,6 +37,7 @@ enum fake_fault {
 #define FAKE_FAILED  1 /* flags of a transaction */
 #define FAKE_NO_LOG  2
 #define FAKE_RELAYED 4 /* its sender is not the payer */
+#define FAKE_LONG    8 /* its receipt is longer than an answer may be */
 
 struct fake_node {
 	atomic_int fault;

@@ -215,9 +215,48 @@ Test(rpc, wrong_ids_are_malformed)
 	assert_down(FAKE_WRONG_ID);
 }
 
-Test(rpc, a_giant_answer_is_cut_off)
+/* What one transaction may cost is up to whoever names it. */
+Test(rpc, a_giant_batch_is_asked_for_again_item_by_item)
 {
-	assert_down(FAKE_GIANT);
+	unsigned before = atomic_load(&node->bodies);
+
+	set_fault(FAKE_GIANT, 1);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, 1 + ITEMS);
+	set_fault(FAKE_GIANT, -1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_UNANSWERED), ITEMS);
+	cr_assert(is_usable());
+}
+
+Test(rpc, a_giant_head_is_a_failure)
+{
+	struct chain_request head = {.ask = CHAIN_ASK_LATEST};
+	struct chain_answer answer;
+	struct rpc_call call = {.endpoint = ep,
+				.requests = &head,
+				.count = 1,
+				.answers = &answer};
+
+	set_fault(FAKE_GIANT, -1);
+	for (int i = 0; i < RPC_FAILURES_MAX; i++) {
+		cr_assert(is_usable());
+		cr_assert_eq(rpc_run(rpc, &call, 1), 0);
+		cr_assert_eq(answer.outcome, CHAIN_UNANSWERED);
+	}
+	cr_assert_not(is_usable());
+}
+
+/* Refused as a batch, too long as a batch, then one by one. */
+Test(rpc, a_giant_batch_where_batches_are_refused)
+{
+	set_fault(FAKE_NO_BATCH, 1);
+	(void)ask();
+	assert_all_paid();
+	set_fault(FAKE_GIANT, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_ANSWERED), ITEMS - 1);
 }
 
 Test(rpc, a_deep_answer_is_not_parsed)

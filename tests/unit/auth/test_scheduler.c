@@ -343,6 +343,40 @@ Test(scheduler, many_claims_of_one_source_delay_nobody)
 	cr_assert_lt(clock_mono_ms() - began, 1000);
 }
 
+/* §21, 21: anybody may name a transaction that says too much. */
+Test(scheduler, a_giant_receipt_takes_nobody_with_it)
+{
+	struct claim claims[8];
+	struct chain_view view;
+
+	for (unsigned i = 0; i < 8; i++)
+		claims[i] = file(i, 50, 100);
+	{
+		struct claim giant = verifying_claim(&v, 9, 50, 1, FAKE_LONG);
+
+		verifying_file(&v, &giant, 9);
+	}
+	verifying_start(&v);
+	for (unsigned i = 0; i < 8; i++)
+		ASSERT_BECOMES(claims[i], CLAIM_SETTLED);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert(view.is_usable);
+}
+
+/* 100 claims are more than six seconds' worth. */
+Test(scheduler, a_small_budget_is_enough_for_a_large_job)
+{
+	struct claim claims[100];
+
+	v.chain.endpoints[0].requests_per_s = 16;
+	for (unsigned i = 0; i < 100; i++)
+		claims[i] = file(i, 50, 100);
+	verifying_start(&v);
+	for (unsigned i = 0; i < 100; i++)
+		cr_assert(verifying_wait(&v, &claims[i], CLAIM_SETTLED, 30000),
+			  "claim %u", i);
+}
+
 Test(scheduler_quorum, a_liar_among_three_changes_nothing)
 {
 	struct claim claim = file(1, 50, 100);
