@@ -21,8 +21,7 @@
 enum task { TASK_TOPIC, TASK_NONE, TASK_ALL, TASKS };
 static const char *const names[TASKS] = {"one topic of 1000, newest 100",
 					 "no match",
-					 "everything, newest "
-					 "100 000"};
+					 "everything, newest 100 000"};
 
 struct asker {
 	enum task task;

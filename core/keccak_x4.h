@@ -73,7 +73,7 @@ static AVX2 inline void gather_block(const uint8_t *const in[static 4],
 	KECCAK_LANES(KECCAK_X4_DECLARE)                                        \
 	__m256i c0, c1, c2, c3, c4, d0, d1, d2, d3, d4;                        \
                                                                                \
-	for (size_t at = 0; blocks > 0; blocks--, at += KECCAK_RATE) {         \
+	for (size_t at = 0; (blocks) > 0; (blocks)--, at += KECCAK_RATE) {     \
 		__m256i block[17];                                             \
                                                                                \
 		gather_block(in, at, block);                                   \
