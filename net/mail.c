@@ -36,19 +36,25 @@ static void read_bounds(struct rlp_reader *r, struct mail_query *out)
 	out->upper_s = rlp_u32(r);
 }
 
-static void read_bloom(struct rlp_reader *r, struct mail_query *out)
+/* Empty, or exactly so many bytes. True: they were there. */
+static bool read_optional(struct rlp_reader *r, uint8_t *out, size_t size)
 {
 	size_t len;
-	const uint8_t *bits = rlp_string(r, &len);
+	const uint8_t *bytes = rlp_string(r, &len);
 
 	if (r->err || len == 0)
-		return;
-	if (len != BLOOM_SIZE) {
+		return false;
+	if (len != size) {
 		fail(r, ERR_RANGE);
-		return;
+		return false;
 	}
-	memcpy(out->bloom.bits, bits, BLOOM_SIZE);
-	out->has_bloom = true;
+	memcpy(out, bytes, size);
+	return true;
+}
+
+static void read_bloom(struct rlp_reader *r, struct mail_query *out)
+{
+	out->has_bloom = read_optional(r, out->bloom.bits, BLOOM_SIZE);
 }
 
 /* Canonical topics are five bytes each, so the list is an array as it is. */
@@ -82,17 +88,7 @@ static void read_limit(struct rlp_reader *r, struct mail_query *out)
 
 static void read_cursor(struct rlp_reader *r, struct mail_query *out)
 {
-	size_t len;
-	const uint8_t *cursor = rlp_string(r, &len);
-
-	if (r->err || len == 0)
-		return;
-	if (len != ENVELOPE_KEY_SIZE) {
-		fail(r, ERR_RANGE);
-		return;
-	}
-	memcpy(out->cursor, cursor, ENVELOPE_KEY_SIZE);
-	out->has_cursor = true;
+	out->has_cursor = read_optional(r, out->cursor, ENVELOPE_KEY_SIZE);
 }
 
 /* Form B: topics, limit, cursor, batch; all of them. */
