@@ -1,50 +1,13 @@
-/*
- * The auth packet: as it comes, and as the plaintext of a packet that is
- * rightly sealed, which is where a stranger's bytes go deepest.
- */
-#include <stdlib.h>
-#include <string.h>
-
-#include "core/bytes.h"
-#include "core/ecies.h"
-#include "net/rlpx.h"
+/* The auth packet, as the recipient reads it. */
+#include "tests/fuzz/handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char private_hex[] =
 	"b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291";
 
-static void feed(const struct secp_key *key, const uint8_t *in, size_t len)
-{
-	struct rlpx_handshake *hs = rlpx_handshake_new(key, NULL);
-	struct rlpx_streams streams;
-	uint8_t out[RLPX_PACKET_MAX], remote[SECP_PUBLIC_SIZE];
-	size_t used, out_len;
-
-	if (!hs)
-		abort();
-	if (rlpx_handshake_feed(hs, in, len, &used, out, &out_len, &streams,
-				remote) == 0)
-		rlpx_streams_release(&streams);
-	if (used > len)
-		abort();
-	rlpx_handshake_free(hs);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	uint8_t private[SECP_PRIVATE_SIZE], packet[RLPX_PACKET_MAX];
-	struct secp_key key;
-
-	if (hex_decode(private_hex, 64, private, sizeof(private)) ||
-	    secp_key_from_private(private, &key))
-		abort();
-	feed(&key, data, size);
-	if (size == 0 || size > RLPX_HANDSHAKE_SIZE_MAX - ECIES_OVERHEAD)
-		return 0;
-	be16_store(packet, (uint16_t)(size + ECIES_OVERHEAD));
-	if (ecies_seal(key.public, data, size, packet, 2, packet + 2))
-		abort();
-	feed(&key, packet, 2 + size + ECIES_OVERHEAD);
+	handshake_fuzz(private_hex, false, data, size);
 	return 0;
 }
