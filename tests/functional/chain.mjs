@@ -9,10 +9,11 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { request, Agent } from 'node:http'
+import { Agent } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { hex, keccak256, within, sleep } from './peer.mjs'
 import { freePort } from './harness.mjs'
+import { postJson } from './proxy.mjs'
 
 const ANVIL = fileURLToPath(new URL('node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil', import.meta.url))
 const BYTECODE = fileURLToPath(new URL('contracts/bytecode.json', import.meta.url))
@@ -118,21 +119,9 @@ export class Chain {
 	}
 
 	post(body) {
-		return new Promise((resolve, reject) => {
-			const text = JSON.stringify(body)
-			const req = request({
-				host: '127.0.0.1', port: this.port, method: 'POST', agent: this.agent,
-				headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-			}, (res) => {
-				const parts = []
-				res.on('data', (data) => parts.push(data))
-				res.on('error', reject)
-				res.on('end', () => resolve(JSON.parse(Buffer.concat(parts))))
-			})
-			req.on('error', reject)
-			req.end(text)
-		})
+		return postJson({ host: '127.0.0.1', port: this.port, agent: this.agent }, body)
 	}
+
 
 	async rpc(method, ...params) {
 		const { result, error } = await this.post({ jsonrpc: '2.0', id: this.nextId++, method, params })

@@ -22,6 +22,24 @@
  */
 import { createServer, request, Agent } from 'node:http'
 
+/* Post a value as JSON; `where` as request() takes it. Its JSON answer. */
+export function postJson(where, body) {
+	return new Promise((resolve, reject) => {
+		const text = JSON.stringify(body)
+		const req = request({
+			...where, method: 'POST',
+			headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+		}, (res) => {
+			const parts = []
+			res.on('data', (data) => parts.push(data))
+			res.on('error', reject)
+			res.on('end', () => resolve(JSON.parse(Buffer.concat(parts))))
+		})
+		req.on('error', reject)
+		req.end(text)
+	})
+}
+
 export class Proxy {
 	static async start(t, target) {
 		const proxy = new Proxy()
@@ -141,21 +159,9 @@ export class Proxy {
 	}
 
 	forward(body) {
-		return new Promise((resolve, reject) => {
-			const text = JSON.stringify(body)
-			const req = request({
-				host: this.target.hostname, port: this.target.port, method: 'POST', agent: this.agent,
-				headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
-			}, (res) => {
-				const parts = []
-				res.on('data', (data) => parts.push(data))
-				res.on('error', reject)
-				res.on('end', () => resolve(JSON.parse(Buffer.concat(parts))))
-			})
-			req.on('error', reject)
-			req.end(text)
-		})
+		return postJson({ host: this.target.hostname, port: this.target.port, agent: this.agent }, body)
 	}
+
 }
 
 /* Changes for `proxy.change`. */
