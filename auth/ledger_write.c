@@ -99,12 +99,24 @@ uint64_t ledger_source_tag(const struct ledger *ledger, const uint8_t *source,
 	return tag;
 }
 
+/*
+ * Anybody may name anybody's node, and anybody's contract wallet as payer. So
+ * that nobody uses up the places of others (§16.3), those of a node count by
+ * who sent the claim, and payers who have signed apart from those who have
+ * only been named.
+ */
 void write_count_keys(const struct ledger *ledger,
 		      const struct claim_record *rec, uint64_t out[static 3])
 {
+	const struct claim *claim = &rec->claim;
+	uint8_t named[SECP_PUBLIC_SIZE + 8];
+
+	memcpy(named, claim->node, SECP_PUBLIC_SIZE);
+	be64_store(named + SECP_PUBLIC_SIZE, rec->source_tag);
 	out[0] = rec->source_tag;
-	keyed_hash(ledger, 1, rec->claim.node, SECP_PUBLIC_SIZE, &out[1]);
-	keyed_hash(ledger, 2, rec->claim.payer, ADDRESS_SIZE, &out[2]);
+	keyed_hash(ledger, 1, named, sizeof(named), &out[1]);
+	keyed_hash(ledger, claim->scheme == CLAIM_SIGNATURE ? 2 : 3,
+		   claim->payer, ADDRESS_SIZE, &out[2]);
 }
 
 static void count_one(struct group *group, uint64_t key, bool is_added)
@@ -210,17 +222,28 @@ static void note_change(struct group *group, const uint8_t *key,
 	change->state = rec->state;
 }
 
+/* Do the same keys count both? */
+static bool counts_alike(const struct claim_record *a,
+			 const struct claim_record *b)
+{
+	return a->source_tag == b->source_tag &&
+	       a->claim.scheme == b->claim.scheme;
+}
+
 static void move_counts(struct group *group, const struct claim_record *old,
 			const struct claim_record *next)
 {
 	bool was_open = old && claim_is_open(old->state);
 	bool is_open = claim_is_open(next->state);
+	bool is_same = was_open && is_open && counts_alike(old, next);
 
 	if (old)
 		group->tally.by_state[old->state]--;
 	group->tally.by_state[next->state]++;
-	if (was_open != is_open)
-		count_claim(group, next, is_open);
+	if (was_open && !is_same)
+		count_claim(group, old, false);
+	if (is_open && !is_same)
+		count_claim(group, next, true);
 }
 
 static void move_claim(struct group *group, const uint8_t *key,
@@ -449,23 +472,52 @@ static void answer_accept(struct ledger_task *task,
 	memcpy(task->claim_id, rec->id, CLAIM_ID_SIZE);
 }
 
+/*
+ * The proof is not in the claim's key, and that of a contract wallet is not
+ * looked at before it is credited: anybody may have been here first with a
+ * bad one. Such a claim shall not stand in the way of a good one.
+ */
+static bool is_other_proof(const struct claim_record *rec,
+			   const struct claim *claim)
+{
+	const struct claim *had = &rec->claim;
+
+	return rec->state == CLAIM_REJECTED && rec->reason == CLAIM_BAD_PROOF &&
+	       (had->scheme != claim->scheme ||
+		had->proof_size != claim->proof_size ||
+		memcmp(had->proof, claim->proof, claim->proof_size) != 0);
+}
+
+static bool is_proved_now(const struct claim_record *rec,
+			  const struct claim *claim)
+{
+	return (rec->state == CLAIM_RECEIVED || rec->state == CLAIM_PENDING ||
+		rec->state == CLAIM_CONFIRMING) &&
+	       rec->claim.scheme != CLAIM_SIGNATURE &&
+	       claim->scheme == CLAIM_SIGNATURE;
+}
+
 static int accept_known(struct group *group, struct ledger_task *task,
 			struct held *held)
 {
-	struct claim_record from;
+	struct claim_record from = held->rec;
+	bool is_reopened = claim_is_reopened(&held->rec) ||
+			   is_other_proof(&held->rec, task->claim);
 	struct step step;
 
-	if (!claim_is_reopened(&held->rec)) {
+	if (!is_reopened && !is_proved_now(&held->rec, task->claim)) {
 		answer_accept(task, &held->rec, false);
 		return 0;
 	}
 	/* It counts for whoever sent it now, and has the proof sent now. */
-	from = held->rec;
 	from.source_tag = task->source_tag;
 	from.claim = *task->claim;
 	if (!has_room(group, &from))
 		return ERR_FULL;
-	step_reopen(&from, group->now_ms, &step);
+	if (is_reopened)
+		step_reopen(&from, group->now_ms, &step);
+	else
+		step_recheck(&from, group->now_ms, &step);
 	move_claim(group, held->key, &held->rec, &step.next);
 	did(group, T1);
 	answer_accept(task, &step.next, false);

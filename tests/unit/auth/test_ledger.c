@@ -586,6 +586,115 @@ Test(ledger, open_claims_are_bounded_and_counted_anew_at_start)
 	cr_assert_eq(paying_file(&p, &claim, &task), 0);
 }
 
+static int file_from(const struct claim *claim, uint64_t source)
+{
+	struct ledger_task task = {
+		.op = LEDGER_ACCEPT, .claim = claim, .source_tag = source};
+
+	return ledger_run(p.ledger, &task);
+}
+
+/* Anybody may name anybody's node and, without a signature, payer. */
+Test(ledger, nobody_uses_up_the_places_of_others)
+{
+	struct claim claim;
+
+	p.config.open_per_node = 3;
+	p.config.open_per_payer = 2;
+	paying_reopen(&p);
+	for (unsigned i = 1; i <= 3; i++) {
+		claim = paying_claim(&p, 1, i);
+		cr_assert_eq(file_from(&claim, 66), 0);
+	}
+	claim = paying_claim(&p, 1, 4);
+	cr_assert_eq(file_from(&claim, 66), ERR_FULL);
+	cr_assert_eq(file_from(&claim, 67), 0);
+	for (unsigned i = 11; i <= 13; i++) {
+		claim = paying_claim(&p, i, i);
+		memset(claim.payer, 0x77, ADDRESS_SIZE);
+		claim.scheme = CLAIM_CONTRACT;
+		cr_assert_eq(file_from(&claim, 66), i < 13 ? 0 : ERR_FULL);
+	}
+	claim.scheme = CLAIM_SIGNATURE;
+	cr_assert_eq(file_from(&claim, 67), 0);
+	paying_reopen(&p);
+	claim = paying_claim(&p, 14, 14);
+	memset(claim.payer, 0x77, ADDRESS_SIZE);
+	cr_assert_eq(file_from(&claim, 67), 0);
+	claim = paying_claim(&p, 15, 15);
+	memset(claim.payer, 0x77, ADDRESS_SIZE);
+	cr_assert_eq(file_from(&claim, 67), ERR_FULL);
+}
+
+static void refuse_proof(const struct claim *claim)
+{
+	struct finding f = paying_mined(&p, claim, 100, 201, 1, 206);
+
+	f.proof_asked = true;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	expect(claim, CLAIM_REJECTED, CLAIM_BAD_PROOF);
+}
+
+/* A stranger files the payment of somebody first, with a proof that is none. */
+Test(ledger, a_bad_proof_does_not_stand_in_the_way_of_a_good_one)
+{
+	static const uint8_t better[65] = {2};
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+
+	claim.scheme = CLAIM_CONTRACT;
+	cr_assert_eq(file_from(&claim, 66), 0);
+	refuse_proof(&claim);
+	/* The same again is the same. */
+	cr_assert_eq(file_from(&claim, 66), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_BAD_PROOF);
+	claim.proof = better;
+	cr_assert_eq(file_from(&claim, 67), 0);
+	expect(&claim, CLAIM_RECEIVED, 0);
+	cr_assert_eq(paying_view(&p, &claim).proof[0], 2);
+	refuse_proof(&claim);
+	claim.scheme = CLAIM_SIGNATURE;
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	cr_assert(!task.is_new);
+	mine(&claim, 100, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	expect_record(1, 1, 0, 1);
+}
+
+Test(ledger, a_signature_takes_an_unproved_claim_over)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct finding late;
+
+	p.config.open_per_payer = 1;
+	paying_reopen(&p);
+	claim.scheme = CLAIM_CONTRACT;
+	cr_assert_eq(file_from(&claim, 66), 0);
+	late = paying_mined(&p, &claim, 100, 201, 1, 206);
+	late.proof_asked = true;
+	claim.scheme = CLAIM_SIGNATURE;
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	/* What was found out about the other proof no longer matters. */
+	cr_assert_eq(paying_find(&p, &late), ERR_CONFLICT);
+	/* The other way round nothing is taken over. */
+	claim.scheme = CLAIM_CONTRACT;
+	cr_assert_eq(file_from(&claim, 66), 0);
+	cr_assert_eq(paying_view(&p, &claim).record.claim.scheme,
+		     CLAIM_SIGNATURE);
+	mine(&claim, 100, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	/* Every place that was taken is free again. */
+	mine(&claim, 100, 201, 1, 900);
+	claim = paying_claim(&p, 2, 1);
+	claim.tx[9] = 1;
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	paying_reopen(&p);
+	claim.scheme = CLAIM_CONTRACT;
+	claim.tx[9] = 2;
+	cr_assert_eq(file_from(&claim, 66), 0);
+}
+
 /* Take the due row of a claim away, as a damaged file might, or put it back. */
 static void set_due_row(const struct claim *claim, bool is_there)
 {
