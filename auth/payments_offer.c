@@ -132,10 +132,14 @@ int offers_refresh(struct payments *payments)
 	uint64_t now_s = clock_wall_s();
 	struct offer last = {0}, offer = {0};
 	bool has_last = read_last(payments, &last);
+	bool is_to_come = has_last && last.not_before_s > now_s;
+	/* Made by a clock that ran ahead; nobody can wait for it. */
+	bool is_astray =
+		is_to_come && last.not_before_s - now_s > config->offer_valid_s;
 	int err;
 
 	/* One that is to come is the operator's and is not overtaken. */
-	if (has_last && last.not_before_s > now_s)
+	if (is_to_come && !is_astray)
 		return 0;
 	err = choose_options(payments, has_last ? &last : NULL, &offer);
 	if (err)
@@ -151,7 +155,7 @@ int offers_refresh(struct payments *payments)
 		offer.flags |= OFFER_CONTRACT_PROOFS;
 	if (offer.options_count == 0 && !(offer.flags & OFFER_FREE_NOW))
 		return ERR_NOTFOUND;
-	if (has_last && has_same_terms(&last, &offer) &&
+	if (has_last && !is_astray && has_same_terms(&last, &offer) &&
 	    now_s < last.not_before_s + config->offer_valid_s / 2)
 		return 0;
 	return publish(payments, &offer);

@@ -292,6 +292,32 @@ Test(payments, a_new_offer_comes_at_half_life)
 	cr_assert_leq(offer.not_before_s, first.not_after_s);
 }
 
+/* Made while the clock was ahead, it must not stop the next one. */
+Test(payments, an_offer_of_the_far_future_is_not_waited_for)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
+	struct offer offer, next;
+
+	t.config.offer_valid_s = 6;
+	payments_close(t.payments);
+	start();
+	cr_assert_geq(wait_offer(1, &offer), 1);
+	offer.sequence += 5;
+	offer.not_before_s += 86400;
+	offer.not_after_s += 86400;
+	cr_assert_eq(
+		offer_sign(&offer, &t.server, bytes, &task.offer_size, hash),
+		0);
+	cr_assert_eq(ledger_run(payments_ledger(t.payments), &task), 0);
+	cr_assert_geq(wait_offer(offer.sequence + 1, &next),
+		      offer.sequence + 1);
+	cr_assert_leq(next.not_before_s, clock_wall_s());
+	/* Once is enough. */
+	(void)usleep(1200000);
+	cr_assert_eq(offer_now(&next), offer.sequence + 1);
+}
+
 Test(payments, free_service_says_so)
 {
 	struct offer offer;
