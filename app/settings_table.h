@@ -70,7 +70,7 @@ SETTING("payments.workers",      NULL,           U64,      "4",              "1"
 SETTING("payments.batch",        NULL,           U64,      "100",            "1",   "1000",   "claims",     "asked for at once")
 SETTING("payments.open_claims",  NULL,           U64,      "100000",         "1",   "10000000", "claims",   "claims not yet decided")
 SETTING("payments.open_per_source", NULL,        U64,      "16",             "1",   "1000000", "claims",    "of these from one peer or address")
-SETTING("payments.open_per_node", NULL,          U64,      "8",              "1",   "1000000", "claims",    "of these for one node")
+SETTING("payments.open_per_node", NULL,          U64,      "8",              "1",   "1000000", "claims",    "of these for one node from one sender")
 SETTING("payments.open_per_payer", NULL,         U64,      "8",              "1",   "1000000", "claims",    "of these of one payer")
 SETTING("payments.submit_rate",  NULL,           U64,      "10",             "1",   "1000000", "a minute",  "claims of one peer or address")
 SETTING("payments.submit_burst", NULL,           U64,      "20",             "1",   "1000000", "claims",    "of these at once")
