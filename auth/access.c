@@ -54,7 +54,9 @@ enum access_answer access_decide(const struct access_rules *rules,
 
 uint64_t access_deny_now(uint64_t wall_s, uint64_t head_s)
 {
-	if (head_s == 0 || wall_s <= head_s + ACCESS_HEAD_SLACK_S)
+	/* By subtraction: a head may name any time at all. */
+	if (head_s == 0 || wall_s <= head_s ||
+	    wall_s - head_s <= ACCESS_HEAD_SLACK_S)
 		return wall_s;
 	return head_s + ACCESS_HEAD_SLACK_S;
 }

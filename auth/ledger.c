@@ -17,6 +17,7 @@
 
 #define IDLE_MS       500
 #define KEEP_EVERY_MS (3600ull * 1000)
+#define CLOCK_STEP_MS 60000 /* a step, not a drift */
 /* Claims one pass of the housekeeping looks at, and changes at most. */
 #define KEEP_LOOK      1024
 #define KEEP_MAX       64
@@ -459,10 +460,66 @@ static void keep_pass(struct ledger *ledger)
 	group_release(&group);
 }
 
+/* Due times after `latest_ms` become now. */
+static int pull_in(struct ledger_tx *tx, uint64_t now_ms, uint64_t latest_ms)
+{
+	uint8_t bytes[CLAIM_RECORD_MAX], proof[CLAIM_PROOF_MAX];
+	uint8_t row[DUE_KEY_SIZE];
+	struct claim_record rec;
+	MDB_val key, value;
+
+	while (ledger_tx_last(tx, TABLE_DUE, &key, &value) &&
+	       key.mv_size == sizeof(row)) {
+		memcpy(row, key.mv_data, sizeof(row));
+		if (be64_load(row) <= latest_ms)
+			break;
+		if (!ledger_tx_get(tx, TABLE_CLAIMS, row + 8, CLAIM_KEY_SIZE,
+				   &value) ||
+		    claim_record_decode(value.mv_data, value.mv_size, &rec))
+			return ERR_CORRUPT;
+		memcpy(proof, rec.claim.proof, rec.claim.proof_size);
+		rec.claim.proof = proof;
+		rec.due_ms = now_ms;
+		rec.rev++;
+		ledger_tx_del(tx, TABLE_DUE, row, sizeof(row));
+		be64_store(row, rec.due_ms);
+		ledger_tx_add(tx, TABLE_DUE, row, sizeof(row), "", 0);
+		ledger_tx_put(tx, TABLE_CLAIMS, row + 8, CLAIM_KEY_SIZE, bytes,
+			      claim_record_encode(&rec, bytes));
+	}
+	return tx->err;
+}
+
+/* A wall clock that was set back: nobody shall wait for its old time. */
+static void watch_clock(struct ledger *ledger)
+{
+	uint64_t now_ms = ledger_wall_ms(ledger);
+	int64_t ahead_ms = (int64_t)now_ms - (int64_t)clock_mono_ms();
+	bool is_back = ledger->has_ahead &&
+		       ahead_ms + CLOCK_STEP_MS < ledger->ahead_ms;
+	struct ledger_tx tx;
+
+	if (is_back) {
+		LOG_UNUSUAL("the clock was set back",
+			    log_i64("ms", ledger->ahead_ms - ahead_ms));
+		if (ledger_tx_begin(&tx, &ledger->db, false))
+			return;
+		if (pull_in(&tx, now_ms, now_ms)) {
+			ledger_tx_abort(&tx);
+			return;
+		}
+		if (ledger_tx_commit(&tx))
+			return;
+	}
+	ledger->has_ahead = true;
+	ledger->ahead_ms = ahead_ms;
+}
+
 static void housekeep(struct ledger *ledger)
 {
 	uint64_t now_ms = clock_mono_ms();
 
+	watch_clock(ledger);
 	if (ledger->kept_ms == 0 || now_ms - ledger->kept_ms > KEEP_EVERY_MS) {
 		ledger->kept_ms = now_ms;
 		memset(ledger->keep_from, 0, CLAIM_KEY_SIZE);
@@ -646,39 +703,9 @@ static int load_counts(struct ledger *ledger, struct ledger_tx *tx)
 	return err ? err : tx->err;
 }
 
-/* §14: a due time further ahead than the longest interval is pulled in. */
-static int pull_in(struct ledger *ledger, struct ledger_tx *tx)
-{
-	uint64_t now_ms = ledger_wall_ms(ledger);
-	uint8_t bytes[CLAIM_RECORD_MAX], proof[CLAIM_PROOF_MAX];
-	uint8_t row[DUE_KEY_SIZE];
-	struct claim_record rec;
-	MDB_val key, value;
-
-	while (ledger_tx_last(tx, TABLE_DUE, &key, &value) &&
-	       key.mv_size == sizeof(row)) {
-		memcpy(row, key.mv_data, sizeof(row));
-		if (be64_load(row) <= now_ms + STEP_LONGEST_MS)
-			break;
-		if (!ledger_tx_get(tx, TABLE_CLAIMS, row + 8, CLAIM_KEY_SIZE,
-				   &value) ||
-		    claim_record_decode(value.mv_data, value.mv_size, &rec))
-			return ERR_CORRUPT;
-		memcpy(proof, rec.claim.proof, rec.claim.proof_size);
-		rec.claim.proof = proof;
-		rec.due_ms = now_ms;
-		rec.rev++;
-		ledger_tx_del(tx, TABLE_DUE, row, sizeof(row));
-		be64_store(row, rec.due_ms);
-		ledger_tx_add(tx, TABLE_DUE, row, sizeof(row), "", 0);
-		ledger_tx_put(tx, TABLE_CLAIMS, row + 8, CLAIM_KEY_SIZE, bytes,
-			      claim_record_encode(&rec, bytes));
-	}
-	return tx->err;
-}
-
 static int load(struct ledger *ledger)
 {
+	uint64_t now_ms = ledger_wall_ms(ledger);
 	struct ledger_tx tx;
 	int err = ledger_tx_begin(&tx, &ledger->db, false);
 
@@ -689,8 +716,9 @@ static int load(struct ledger *ledger)
 		err = load_offers(ledger, &tx);
 	if (!err)
 		err = load_counts(ledger, &tx);
+	/* §14: a due time further ahead than the longest interval. */
 	if (!err)
-		err = pull_in(ledger, &tx);
+		err = pull_in(&tx, now_ms, now_ms + STEP_LONGEST_MS);
 	if (err) {
 		ledger_tx_abort(&tx);
 		return err;

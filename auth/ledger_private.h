@@ -145,6 +145,8 @@ struct ledger {
 	uint64_t kept_ms; /* monotonic: when housekeeping was last begun */
 	uint8_t keep_from[CLAIM_KEY_SIZE];
 	bool is_keeping;
+	int64_t ahead_ms; /* wall clock minus monotonic, as last seen */
+	bool has_ahead;
 	/* RESTANTE_KILL: a T, and whether after the commit; 0: none. */
 	unsigned kill_t;
 	bool kill_after;

@@ -71,6 +71,7 @@ Test(access, the_denying_clock_does_not_run_ahead_of_the_chain)
 	cr_assert_eq(access_deny_now(1060, 1000), 1060);
 	cr_assert_eq(access_deny_now(99999, 1000), 1060);
 	cr_assert_eq(access_deny_now(10, 1000), 10);
+	cr_assert_eq(access_deny_now(1000, UINT64_MAX), 1000);
 }
 
 Test(access, modes_have_words)

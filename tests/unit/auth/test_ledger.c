@@ -586,6 +586,29 @@ Test(ledger, open_claims_are_bounded_and_counted_anew_at_start)
 	cr_assert_eq(paying_file(&p, &claim, &task), 0);
 }
 
+/* §14: what was to be looked at in the clock's old time is now. */
+Test(ledger, a_clock_that_is_set_back_holds_nobody_up)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	uint64_t now_ms = (PAYING_START_S - 7200) * 1000;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	lose(&claim, FINDING_ABSENT, 200);
+	(void)usleep(700000);
+	cr_assert_gt(paying_view(&p, &claim).record.due_ms,
+		     PAYING_START_S * 1000);
+	atomic_store(&p.now_ms, now_ms);
+	for (int i = 0; i < 300; i++) {
+		if (paying_view(&p, &claim).record.due_ms == now_ms)
+			break;
+		(void)usleep(10000);
+	}
+	cr_assert_eq(paying_view(&p, &claim).record.due_ms, now_ms);
+	mine(&claim, 100, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+}
+
 static int file_from(const struct claim *claim, uint64_t source)
 {
 	struct ledger_task task = {
