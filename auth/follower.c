@@ -60,6 +60,7 @@ struct follower {
 	unsigned interval_ms;
 
 	struct outlook outlooks[PAYMENTS_ENDPOINTS_MAX];
+	pthread_mutex_t lock; /* of `headers`, for who reads them elsewhere */
 	struct headers headers;
 	struct chain_header links[HEADERS_MAX]; /* a new part, from its end */
 	struct chain_header chunk[CHUNK_MAX];
@@ -400,7 +401,9 @@ static int extend(struct follower *f, struct endpoint *ep,
 		return 0;
 	/* Too far ahead to link: what lies between is looked at as new. */
 	if (!was_empty && head->number > tip + HEADERS_MAX / 2) {
+		(void)pthread_mutex_lock(&f->lock);
 		headers_restart(&f->headers, head);
+		(void)pthread_mutex_unlock(&f->lock);
 		news->replaced_first = 0;
 		news->replaced_last = head->number;
 		return 0;
@@ -408,7 +411,9 @@ static int extend(struct follower *f, struct endpoint *ep,
 	err = link_down(f, ep, head, &count, &replaced);
 	if (err)
 		return err;
+	(void)pthread_mutex_lock(&f->lock);
 	headers_set(&f->headers, &f->links[HEADERS_MAX - count], count);
+	(void)pthread_mutex_unlock(&f->lock);
 	if (!was_empty && replaced <= tip) {
 		news->replaced_first = replaced;
 		news->replaced_last = tip;
@@ -670,6 +675,26 @@ static bool is_same_position(const struct chain_position *a,
 	       a->final == b->final;
 }
 
+static void publish(struct follower *f, uint64_t now_ms)
+{
+	uint32_t usable = 0;
+
+	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
+		if (endpoint_is_usable(f->chain->endpoints[i], now_ms))
+			usable |= 1u << i;
+	}
+	f->now.endpoints_good = (unsigned)__builtin_popcount(usable);
+	f->now.is_usable = f->now.head_seen_ms != 0 && is_quorum(f, usable);
+	board_write(&f->view, &f->now, sizeof(f->now));
+	metric_set(f->metrics.head, (int64_t)f->now.at.head);
+	metric_set(f->metrics.safe, (int64_t)f->now.at.safe);
+	metric_set(f->metrics.final, (int64_t)f->now.at.final);
+	metric_set(f->metrics.alarm, follower_is_alarmed(f));
+	if (f->now.head_seen_ms)
+		metric_set(f->metrics.age,
+			   (int64_t)((now_ms - f->now.head_seen_ms) / 1000));
+}
+
 static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 {
 	struct follower_news news = {.replaced_first = 1};
@@ -703,29 +728,12 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 	if (err)
 		return err;
 	if (!is_same_position(&before, &news.at) ||
-	    news.replaced_first <= news.replaced_last)
+	    news.replaced_first <= news.replaced_last) {
+		/* Whoever is told looks at the view at once. */
+		publish(f, now_ms);
 		f->config.moved(f->config.ctx, &news);
-	return check_options(f, good, now_ms);
-}
-
-static void publish(struct follower *f, uint64_t now_ms)
-{
-	uint32_t usable = 0;
-
-	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
-		if (endpoint_is_usable(f->chain->endpoints[i], now_ms))
-			usable |= 1u << i;
 	}
-	f->now.endpoints_good = (unsigned)__builtin_popcount(usable);
-	f->now.is_usable = f->now.head_seen_ms != 0 && is_quorum(f, usable);
-	board_write(&f->view, &f->now, sizeof(f->now));
-	metric_set(f->metrics.head, (int64_t)f->now.at.head);
-	metric_set(f->metrics.safe, (int64_t)f->now.at.safe);
-	metric_set(f->metrics.final, (int64_t)f->now.at.final);
-	metric_set(f->metrics.alarm, follower_is_alarmed(f));
-	if (f->now.head_seen_ms)
-		metric_set(f->metrics.age,
-			   (int64_t)((now_ms - f->now.head_seen_ms) / 1000));
+	return check_options(f, good, now_ms);
 }
 
 static int identify(struct follower *f, uint64_t now_ms)
@@ -799,6 +807,21 @@ static void *run(void *arg)
 void follower_view(const struct follower *follower, struct follower_view *out)
 {
 	board_read(&follower->view, out, sizeof(*out));
+}
+
+enum follower_link follower_has(struct follower *follower, uint64_t number,
+				const uint8_t hash[static 32])
+{
+	enum follower_link link = FOLLOWER_UNKNOWN;
+	const uint8_t *known;
+
+	(void)pthread_mutex_lock(&follower->lock);
+	known = headers_find(&follower->headers, number);
+	if (known)
+		link = memcmp(known, hash, 32) == 0 ? FOLLOWER_SAME
+						    : FOLLOWER_OTHER;
+	(void)pthread_mutex_unlock(&follower->lock);
+	return link;
 }
 
 uint64_t follower_head_s(const struct follower *follower)
@@ -924,6 +947,7 @@ int follower_start(const struct follower_config *config, struct follower **out)
 	f->chain = config->chain;
 	f->interval_ms = config->interval_ms ? config->interval_ms
 					     : interval_of(f->chain);
+	(void)pthread_mutex_init(&f->lock, NULL);
 	headers_init(&f->headers);
 	atomic_store(&f->alarms, config->is_alarmed);
 	make_metrics(f);
@@ -947,5 +971,6 @@ void follower_stop(struct follower *follower)
 	rpc_abort(follower->rpc);
 	(void)pthread_join(follower->thread, NULL);
 	rpc_free(follower->rpc);
+	(void)pthread_mutex_destroy(&follower->lock);
 	free(follower);
 }

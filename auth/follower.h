@@ -33,7 +33,8 @@ struct follower_config {
 	 * knew another block 0, and this chain is not used. NULL: any is new.
 	 */
 	int (*know)(void *ctx, uint64_t id, const uint8_t genesis[static 32]);
-	/* The position has changed. Must be short. */
+	/* The position has changed; follower_view() shows it already. Must be
+	 * short. */
 	void (*moved)(void *ctx, const struct follower_news *news);
 	/* A finalized block has changed. An error: told again next round. */
 	int (*alarmed)(void *ctx, uint64_t block,
@@ -55,6 +56,17 @@ struct follower_view {
 	bool is_usable; /* a quorum is there and has a head */
 };
 void follower_view(const struct follower *follower, struct follower_view *out);
+/*
+ * Is that block in the chain as followed (§11)? Who asked an endpoint may have
+ * seen a block that was replaced before the next round: nothing is told of it.
+ */
+enum follower_link {
+	FOLLOWER_SAME,
+	FOLLOWER_OTHER,  /* another block has that number */
+	FOLLOWER_UNKNOWN /* above the head, or too old to remember */
+};
+enum follower_link follower_has(struct follower *follower, uint64_t number,
+				const uint8_t hash[static 32]);
 /* Timestamp of the head if it is fresh (§14), else 0. */
 uint64_t follower_head_s(const struct follower *follower);
 

@@ -284,7 +284,11 @@ static void set_need(struct tracked *t, const struct claim_view *view)
 	const struct claim_record *rec = &view->record;
 
 	t->rev = rec->rev;
+	if (t->block != rec->block ||
+	    memcmp(t->block_hash, rec->block_hash, 32) != 0)
+		t->is_linked = false;
 	t->block = rec->block;
+	memcpy(t->block_hash, rec->block_hash, 32);
 	t->item.source = rec->source_tag;
 	t->has_need = claim_has_height(rec->state) && view->has_policy;
 	t->need = rec->state == CLAIM_ACTIVE ? view->settle : view->activate;
@@ -418,10 +422,32 @@ static void read_due(struct scheduler *s, uint64_t now_ms)
 			   : 0);
 }
 
+/*
+ * §11: a claim whose block is not in the chain as followed is due at once. The
+ * follower tells of replaced blocks only if it has seen them, and who is told
+ * may have been unable to look: so each block is held against its chain once.
+ */
+static bool is_replaced(struct followed *followed, struct tracked *t)
+{
+	if (t->is_linked)
+		return false;
+	switch (follower_has(followed->follower, t->block, t->block_hash)) {
+	case FOLLOWER_SAME:
+		t->is_linked = true;
+		return false;
+	case FOLLOWER_OTHER:
+		return true;
+	case FOLLOWER_UNKNOWN:
+		break;
+	}
+	return false;
+}
+
 static void scan_one(struct scheduler *s, struct followed *followed,
 		     const struct height_claim *row, uint64_t now_ms)
 {
 	static const unsigned confirm = BACKLOG_CONFIRM;
+	static const unsigned reorg = BACKLOG_REORG;
 	struct tracked *t = tracker_find(s->tracker, row->key);
 	struct claim_view view;
 
@@ -429,8 +455,12 @@ static void scan_one(struct scheduler *s, struct followed *followed,
 		t->touched_ms = now_ms;
 	else
 		t = follow(s, t, row->key, &view, now_ms);
-	if (t && t->state == TRACKED_WATCHED && t->has_need &&
-	    policy_holds(t->need, &followed->view.at, row->block))
+	if (!t || t->state != TRACKED_WATCHED)
+		return;
+	if (is_replaced(followed, t))
+		(void)want(s, row->key, false, &reorg, now_ms);
+	else if (t->has_need &&
+		 policy_holds(t->need, &followed->view.at, row->block))
 		(void)want(s, row->key, false, &confirm, now_ms);
 }
 
@@ -466,8 +496,13 @@ static void recheck(struct scheduler *s, const struct move *move,
 	count = ledger_read_heights(s->ledger, s->chains[move->chain].chain->id,
 				    news->replaced_first, news->replaced_last,
 				    s->heights, s->open_max);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		struct tracked *t = tracker_find(s->tracker, s->heights[i].key);
+
+		if (t)
+			t->is_linked = false;
 		(void)want(s, s->heights[i].key, true, &reorg, now_ms);
+	}
 }
 
 /* ---- jobs out ---- */
@@ -654,10 +689,8 @@ static void take_note(struct scheduler *s, struct note *note, uint64_t now_ms)
 	}
 }
 
-static void take_notes(struct scheduler *s)
+static void take_notes(struct scheduler *s, struct letter *letter)
 {
-	struct letter *letter = mailbox_take_all(&s->box);
-
 	while (letter) {
 		struct letter *next = letter->next;
 
@@ -671,10 +704,11 @@ static void take_notes(struct scheduler *s)
 static void tick(struct scheduler *s)
 {
 	uint64_t now_ms = clock_mono_ms();
-	uint32_t open;
+	/* First: the views are then at least as new as what they tell. */
+	struct letter *letters = mailbox_take_all(&s->box);
+	uint32_t open = open_chains(s);
 
-	take_notes(s);
-	open = open_chains(s);
+	take_notes(s, letters);
 	for (unsigned i = 0; i < s->chains_count; i++)
 		scan(s, &s->chains[i], now_ms);
 	read_due(s, now_ms);

@@ -35,8 +35,10 @@ struct tracked {
 	bool has_need; /* watched: due when `need` holds for `block` */
 	struct policy need;
 	uint64_t block;
-	uint32_t rev;           /* when last looked at */
-	unsigned looks;         /* in a row that changed nothing */
+	uint8_t block_hash[32];
+	bool is_linked; /* that block was seen in the chain as followed */
+	uint32_t rev;   /* when last looked at */
+	unsigned looks; /* in a row that changed nothing */
 	uint64_t not_before_ms; /* monotonic */
 	uint64_t touched_ms;
 	uint64_t silent_ms; /* since when there is no agreement; 0: there is */

@@ -269,6 +269,12 @@ static void put_result(struct out *out, struct fake_node *node, int fault,
 				 json_array_get(params, 0), "data")));
 		return;
 	}
+	if (atomic_load(&node->no_receipts) &&
+	    strcmp(method, "eth_getTransactionReceipt") == 0) {
+		put(out, "\"error\":{\"code\":-32000,\"message\":"
+			 "\"header not found\"}");
+		return;
+	}
 	put(out, "\"result\":");
 	if (first && strlen(first) == 66)
 		(void)hex_decode(first + 2, 64, hash, 32);

@@ -59,9 +59,10 @@ struct fake_node {
 	_Atomic uint64_t moved_by; /* and are that much later instead; 0: not */
 	_Atomic uint64_t nonce;    /* finalized count of everybody */
 	atomic_bool syncing;
-	atomic_bool in_pool; /* transactions above the head are waiting */
-	atomic_int proof;    /* eth_call: 1 good, 0 other answer, -1 revert */
-	atomic_uint bodies;  /* received */
+	atomic_bool no_receipts; /* -32000 to who asks for one */
+	atomic_bool in_pool;     /* transactions above the head are waiting */
+	atomic_int proof;   /* eth_call: 1 good, 0 other answer, -1 revert */
+	atomic_uint bodies; /* received */
 	atomic_uint items;
 	atomic_uint receipts;
 	int port;

@@ -163,6 +163,68 @@ Test(scheduler, a_payment_that_vanished_is_noticed_and_comes_back)
 	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
 }
 
+/* The transactions of block `number` and later are gone, in new blocks. */
+static void replace_from(uint64_t number)
+{
+	atomic_store(&v.nodes[0]->fork_from, number);
+	atomic_store(&v.nodes[0]->fork, 1);
+	atomic_store(&v.nodes[0]->gone_from, number);
+}
+
+/*
+ * The follower cannot tell that a block was replaced if it has never seen it:
+ * what the claim says is held against the chain. Its policy is not reached and
+ * no head comes, so nothing else has it looked at.
+ */
+Test(scheduler, a_block_that_was_replaced_unseen_is_noticed)
+{
+	struct claim early = file(1, 96, 100);
+	struct claim gone = file(2, 99, 100);
+
+	verifying_start(&v);
+	ASSERT_BECOMES(early, CLAIM_CONFIRMING);
+	ASSERT_BECOMES(gone, CLAIM_CONFIRMING);
+	verifying_stop(&v);
+	replace_from(98);
+	verifying_start(&v);
+	ASSERT_BECOMES(gone, CLAIM_PENDING);
+	cr_assert_eq(verifying_view(&v, &early).record.state, CLAIM_CONFIRMING);
+}
+
+/* The same when an answer comes only after a while. */
+Test(scheduler, a_replaced_block_is_asked_about_until_there_is_an_answer)
+{
+	struct claim claim = file(1, 99, 100);
+
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_CONFIRMING);
+	atomic_store(&v.nodes[0]->no_receipts, true);
+	replace_from(99);
+	verifying_head(&v, 101);
+	verifying_nap(1500);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_CONFIRMING);
+	atomic_store(&v.nodes[0]->no_receipts, false);
+	ASSERT_BECOMES(claim, CLAIM_PENDING);
+}
+
+/* A chain that stood still is not asked; the head that says so is the news. */
+Test(scheduler, a_block_that_is_replaced_after_a_standstill_is_noticed)
+{
+	struct claim claim = file(1, 99, 100);
+	struct chain_view view = {.is_usable = true};
+
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_CONFIRMING);
+	for (int i = 0; i < 150 && view.is_usable; i++) {
+		verifying_nap(100);
+		(void)scheduler_chain(v.scheduler, 0, &view);
+	}
+	cr_assert_not(view.is_usable);
+	replace_from(99);
+	verifying_head(&v, 101);
+	ASSERT_BECOMES(claim, CLAIM_PENDING);
+}
+
 /* §21, 15: the nonce was used by a final transaction of the new fork. */
 Test(scheduler, a_payment_that_was_spent_twice_is_revoked_at_once)
 {
