@@ -103,7 +103,9 @@ static int start_http(struct server *server, const char *listen,
 	config.routes = routes;
 	config.hosts = server->config->http_hosts;
 	config.connections_max = server->config->http_connections;
-	if (is_public)
+	/* A proxy's connections are those of many. */
+	config.is_proxied = is_public && server->config->http_proxied;
+	if (is_public && !config.is_proxied)
 		config.per_ip_max = 16;
 	return http_start(&config, out, why, SERVER_WHY_MAX);
 }

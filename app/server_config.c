@@ -277,6 +277,7 @@ static void read_http(struct settings *s, struct server_config *out)
 	out->http_private = settings_text(s, "http.private");
 	out->http_connections =
 		(unsigned)settings_u64(s, "http.connections_max");
+	out->http_proxied = settings_bool(s, "http.proxied");
 	for (size_t i = 0; i < count && at < sizeof(out->http_hosts); i++)
 		at += (size_t)snprintf(out->http_hosts + at,
 				       sizeof(out->http_hosts) - at, "%s%s",

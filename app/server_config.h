@@ -36,6 +36,7 @@ struct server_config {
 	char admin_token[SERVER_PATH_MAX];
 	char http_hosts[SERVER_HOSTS_MAX];
 	unsigned http_connections;
+	bool http_proxied;
 };
 
 /* The settings own the texts. Look at settings_errors_count() afterwards;

@@ -159,15 +159,60 @@ const char *http_body(const struct http_request *request, size_t *size)
 	return request->body ? request->body : "";
 }
 
+bool http_read_forwarded(const char *header, char *out, size_t size)
+{
+	const char *comma = strrchr(header, ',');
+	const char *text = comma ? comma + 1 : header;
+	struct in6_addr address;
+	size_t len;
+
+	text += strspn(text, " \t");
+	len = strcspn(text, " \t");
+	if (text[len + strspn(text + len, " \t")] || len >= size)
+		return false;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return inet_pton(AF_INET, out, &address) == 1 ||
+	       inet_pton(AF_INET6, out, &address) == 1;
+}
+
+/* Of several headers the last: what is before it anybody may have sent. */
+static enum MHD_Result note_forwarded(void *ctx, enum MHD_ValueKind kind,
+				      const char *name, const char *value)
+{
+	const char **last = ctx;
+
+	(void)kind;
+	if (value && strcasecmp(name, "X-Forwarded-For") == 0)
+		*last = value;
+	return MHD_YES;
+}
+
+static bool is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 ||
+	       strcmp(address, "::1") == 0 ||
+	       strncmp(address, "::ffff:127.", 11) == 0;
+}
+
 void http_peer(const struct http_request *request, char *out, size_t size)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const char *header = NULL;
+	char caller[INET6_ADDRSTRLEN];
 
 	if (request->is_unix || !info ||
 	    getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), out,
 			(socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
 		(void)snprintf(out, size, "unix");
+	if (!request->http->config.is_proxied ||
+	    (!request->is_unix && !is_loopback(out)))
+		return;
+	(void)MHD_get_connection_values(request->connection, MHD_HEADER_KIND,
+					note_forwarded, &header);
+	if (header && http_read_forwarded(header, caller, sizeof(caller)))
+		(void)snprintf(out, size, "%s", caller);
 }
 
 void http_answer_text(struct http_answer *answer, unsigned status,

@@ -49,6 +49,9 @@ struct http_config {
 	 * localhost; NULL: none. "*": any, behind a proxy that checks.
 	 */
 	const char *hosts;
+	/* Requests of this machine come from a proxy, which names the caller
+	 * in X-Forwarded-For. */
+	bool is_proxied;
 	size_t body_max;
 	unsigned connections_max;
 	unsigned per_ip_max; /* 0: no bound */
@@ -70,7 +73,8 @@ const char *http_path(const struct http_request *request);
 const char *http_header(const struct http_request *request, const char *name);
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_body(const struct http_request *request, size_t *size);
-/* The caller's address as text, for limits and logs; "unix" for a socket. */
+/* The caller's address as text, for limits and logs; "unix" for a socket. With
+ * is_proxied what our proxy says, if it is an address. */
 void http_peer(const struct http_request *request, char *out, size_t size);
 
 /* Answer with a copy of a text; out of memory becomes 500 without a body. */
@@ -91,5 +95,8 @@ void http_later_answer(struct http_later *later, struct http_answer *answer);
 
 /* Is this Host header one that is answered to? For tests. */
 bool http_is_host_known(const char *host, const char *hosts);
+/* The last address of an X-Forwarded-For: the one that our proxy has put there.
+ * False: there is none. For tests. */
+bool http_read_forwarded(const char *header, char *out, size_t size);
 
 #endif

@@ -355,6 +355,25 @@ static void test_source(void)
 	assert(a.len == 4 && a.bytes[0] == 0);
 }
 
+/* Who is believed to have asked: the one that our own proxy names last. */
+static void test_proxied(struct http_config config, bool is_proxied,
+			 const char *wanted)
+{
+	struct source source;
+	struct http *http;
+	char why[256];
+
+	config.is_proxied = is_proxied;
+	assert(http_start(&config, &http, why, sizeof(why)) == 0);
+	port = http_port(http);
+	assert(ask("POST /v1/claims HTTP/1.1\r\nX-Forwarded-For: 10.9.9.9\r\n"
+		   "X-Forwarded-For: 10.8.8.8, 203.0.113.5\r\nX-Rest:",
+		   claim_body_text) == 202);
+	pay_http_source(wanted, &source);
+	assert(memcmp(&source, &fake.source, sizeof(source)) == 0);
+	http_stop(http);
+}
+
 int main(void)
 {
 	struct http_route routes[PAY_HTTP_ROUTES + 1] = {{0}};
@@ -368,6 +387,8 @@ int main(void)
 	http_config_default(&config);
 	config.listen = "127.0.0.1:0";
 	config.routes = routes;
+	test_proxied(config, false, "127.0.0.1");
+	test_proxied(config, true, "203.0.113.5");
 	assert(http_start(&config, &http, why, sizeof(why)) == 0);
 	port = http_port(http);
 	test_many_at_once();
