@@ -380,13 +380,13 @@ static void measure_size(const struct bench *bench, uint32_t records,
 	gate_set_rules(ledger_gate(ledger), &rules);
 	node_of(0, records, node);
 	for (unsigned i = 0; i < KINDS; i++)
-		probe_init(&sized->probes[i], ledger_gate(ledger), node);
+		probe_open(&sized->probes[i], ledger_gate(ledger), node);
 	for (unsigned round = 0; round <= bench->rounds; round++)
 		measure(sized, checks, round > 0);
 	check_answers(sized);
 	put(sized);
 	for (unsigned i = 0; i < KINDS; i++)
-		probe_release(&sized->probes[i]);
+		probe_close(&sized->probes[i]);
 	ledger_close(ledger);
 	bench_remove(dir);
 	free(sized);

@@ -19,7 +19,8 @@ const struct scenario *const bench_scenarios[] = {
 	&scenario_fanout,     &scenario_stuck,
 	&scenario_handshakes, &scenario_idle,
 	&scenario_retention,  &scenario_entitlements,
-	&scenario_denied,      NULL,
+	&scenario_denied,      &scenario_claims,
+	NULL,
 };
 
 static const struct command commands[] = {

@@ -1,7 +1,6 @@
 #include "bench/probe.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "bench/bench.h"
@@ -45,15 +44,17 @@ static uint64_t median_of(struct histogram *histogram)
 	return ns;
 }
 
-void probe_init(struct probe *probe, struct gate *gate,
+void probe_open(struct probe *probe, struct gate *gate,
 		const uint8_t node[static SECP_PUBLIC_SIZE])
 {
 	uint64_t check_ns, loop_ns;
 
-	memset(probe, 0, sizeof(*probe));
 	probe->reader = gate_reader_new(gate);
 	if (!probe->reader)
 		bench_fail("the gate gives no reader");
+	histogram_clear(&probe->check);
+	histogram_clear(&probe->loop);
+	histogram_clear(&probe->cpu);
 	probe->steps = 1000;
 	for (unsigned i = 0; i < TRIALS; i++) {
 		uint64_t at_ns = clock_mono_ns();
@@ -72,7 +73,7 @@ void probe_init(struct probe *probe, struct gate *gate,
 	probe->steps = probe->steps * check_ns / (loop_ns ? loop_ns : 1) + 1;
 }
 
-void probe_release(struct probe *probe)
+void probe_close(struct probe *probe)
 {
 	gate_reader_free(probe->reader);
 	probe->reader = NULL;

@@ -27,10 +27,14 @@ struct probe {
 	uint64_t faults_begun;
 };
 
-/* Measures the loop and the clock against checks of `node`. */
-void probe_init(struct probe *probe, struct gate *gate,
+/*
+ * Take a reader of this gate, and measure the loop and the clock against
+ * checks of `node`. The probe begins with all zero; what it has measured
+ * stays when it is closed and opened again.
+ */
+void probe_open(struct probe *probe, struct gate *gate,
 		const uint8_t node[static SECP_PUBLIC_SIZE]);
-void probe_release(struct probe *probe);
+void probe_close(struct probe *probe);
 /* Forget what has happened since, begin a round. */
 void probe_begin(struct probe *probe);
 /* Two nodes, so that neither has just been looked up. */

@@ -24,5 +24,6 @@ extern const struct scenario scenario_idle;
 extern const struct scenario scenario_retention;
 extern const struct scenario scenario_entitlements;
 extern const struct scenario scenario_denied;
+extern const struct scenario scenario_claims;
 
 #endif
