@@ -13,7 +13,6 @@
 
 #define ARCHIVED  10000u
 #define ABSENT    1000000u /* no envelope has topics from here on */
-#define QUERIES   20000u   /* of all clients in a round */
 #define TARGET_US 20.0
 
 /* The same question, refused in paid mode and served in free mode. */
@@ -67,11 +66,12 @@ static bool next(void *ctx, uint64_t number, struct mail_query *query)
 static void measure(const struct bench *bench, const struct daemon *daemon,
 		    const struct kind *kind, struct meters *meters)
 {
+	uint32_t queries = (uint32_t)settings_u64(bench->options, "requests");
 	struct asker asker = {
 		.span = {.pid = daemon->pid},
 		.topic = corpus_topic(ABSENT),
 		/* One waits for each answer. */
-		.queries = kind->clients == 1 ? QUERIES / 4 : QUERIES,
+		.queries = kind->clients == 1 ? queries / 4 : queries,
 	};
 	struct load_pull load = {
 		.crowd = {.server = &daemon->enode,
@@ -129,7 +129,11 @@ static void run(struct bench *bench)
 	free(meters);
 }
 
-static const struct setting options[] = {BENCH_OPTIONS, {0}};
+static const struct setting options[] = {
+	BENCH_OPTIONS,
+	{"requests", NULL, SETTING_U64, "20000", "100", "100000000", "requests",
+	 "of 64 clients in a round; one client sends a quarter"},
+	{0}};
 
 static const struct usage usage = {
 	.program = "restante-bench",

@@ -1,0 +1,79 @@
+/*
+ * The bench's own works: the paid path is small enough to be run here whole,
+ * with few claims and records, and what it writes is read back.
+ */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { RESTANTE, tempDir } from './harness.mjs'
+
+const BENCH = join(dirname(RESTANTE), 'restante-bench')
+const SANITIZER = /Sanitizer:|runtime error:/
+
+/* Its results, and what it said to people. Nothing of it must stay behind. */
+async function bench(t, scenario, ...args) {
+	const dir = tempDir(t)
+	const { stdout, stderr } = await promisify(execFile)(BENCH, [scenario, '--rounds', '1', '--dir', dir, ...args],
+		{ timeout: 300000, maxBuffer: 1 << 26 })
+	assert.doesNotMatch(stderr, SANITIZER)
+	assert.deepEqual(readdirSync(dir), [], 'a temporary folder is left')
+	return { lines: stdout.trim().split('\n').map((line) => JSON.parse(line)), stdout, stderr }
+}
+
+const find = (lines, metric, who = 'restante') =>
+	lines.filter((line) => line.kind === 'result' && line.metric === metric && line.who === who)
+
+test('every scenario says what is measured', async () => {
+	const { stdout } = await promisify(execFile)(BENCH, ['--help'])
+	const names = stdout.split('scenarios:\n')[1].split('\n\n')[0].split('\n').map((line) => line.trim().split(' ')[0])
+	assert.ok(names.includes('claims') && names.includes('denied') && names.includes('entitlements'))
+	for (const name of names.filter(Boolean)) {
+		const help = await promisify(execFile)(BENCH, [name, '--help'])
+		assert.match(help.stdout, /--rounds/, name)
+	}
+})
+
+test('a backlog of claims is settled and its figures can be reported', async (t) => {
+	const { lines, stdout } = await bench(t, 'claims', '--part', 'b1', '--claims', '300')
+	assert.equal(lines[0].kind, 'machine')
+	assert.ok(find(lines, 'rate')[0].median > 0)
+	assert.equal(find(lines, 'rate', 'target')[0].median, 2000)
+	assert.equal(find(lines, 'latency_p99', 'target')[0].median, 50)
+	const dir = join(tempDir(t), 'run')
+	mkdirSync(dir)
+	writeFileSync(join(dir, 'results.jsonl'), stdout)
+	await promisify(execFile)(BENCH, ['report', dir])
+	assert.ok(existsSync(join(dir, 'report.md')))
+	assert.match(readFileSync(join(dir, 'report.md'), 'utf8'), /B1 backlog of 300 final/)
+	const { stdout: compared } = await promisify(execFile)(BENCH, ['compare', dir, dir])
+	assert.match(compared, /0 changed/)
+})
+
+test('moved payments are followed and none is revoked', async (t) => {
+	const { lines } = await bench(t, 'claims', '--part', 'b5', '--claims', '50')
+	assert.equal(find(lines, 'revoked')[0].median, 0)
+	assert.ok(find(lines, 'updated')[0].median > 0)
+})
+
+test('one claim is looked at before the crowd is done', async (t) => {
+	const { lines } = await bench(t, 'claims', '--part', 'b6', '--claims', '2000')
+	const before = find(lines, 'before_it')
+	assert.equal(before.length, 2)
+	assert.ok(before[1].median < 2000, `${before[1].median} of 2000 were looked at before`)
+})
+
+test('the gate knows its records idle and while payments are credited', async (t) => {
+	const { lines } = await bench(t, 'entitlements', '--records', '2000', '--checks', '500')
+	assert.equal(find(lines, 'latency_p99').filter((line) => !/beside/.test(line.work)).length, 2)
+	assert.ok(find(lines, 'credits')[0].median > 0)
+	assert.equal(lines.filter((line) => line.kind === 'latency').length, 6)
+})
+
+test('everybody is refused who has not paid', async (t) => {
+	const { lines } = await bench(t, 'denied', '--requests', '500')
+	assert.equal(find(lines, 'cpu').length, 4)
+	assert.equal(find(lines, 'cpu', 'target').length, 2)
+})
