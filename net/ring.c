@@ -18,6 +18,11 @@
 #define BACKLOG       1024
 #define DISCARD_MAX   64 /* reads when closing */
 #define BUF_COUNT_MAX 32768
+/*
+ * Bytes of one socket that the kernel holds and has not sent. Without a bound
+ * it takes megabytes for a peer that reads nothing.
+ */
+#define UNSENT_MAX (128 * 1024)
 
 static void assert_on_ring(const struct ring *ring)
 {
@@ -616,11 +621,14 @@ static int open_fd(const struct ring *ring, int family)
 	bool is_epoll = ring->engine == &ring_engine_epoll;
 	int type = SOCK_STREAM | SOCK_CLOEXEC | (is_epoll ? SOCK_NONBLOCK : 0);
 	int fd = socket(family, type, IPPROTO_TCP);
-	int on = 1;
+	int on = 1, unsent = UNSENT_MAX;
 
-	/* Sockets that are accepted inherit this from their listener. */
-	if (fd >= 0)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (fd < 0)
+		return fd;
+	/* Sockets that are accepted inherit these from their listener. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+			 sizeof(unsent));
 	return fd;
 }
 
