@@ -10,12 +10,13 @@
 
 #define KNOWN_MAX  65536 /* above that a peer is told some twice */
 #define KNOWN_KEEP 256
+#define COUNT_MAX  8192 /* of one packet */
 
 /* A packet being chosen, then made. */
 struct round {
 	struct session *session;
 	uint64_t *chosen; /* sequence numbers */
-	size_t count, count_max;
+	size_t count;
 	size_t bytes;
 	uint32_t now_s;
 };
@@ -115,7 +116,7 @@ static bool choose(struct round *round, uint64_t seq, struct pooled *env)
 	    env->origin == round->session->serial ||
 	    !session_takes(round->session, env))
 		return true;
-	if (round->count == round->count_max ||
+	if (round->count == COUNT_MAX ||
 	    (round->count > 0 && round->bytes + env->size > GOSSIP_PACKET_MAX))
 		return false;
 	round->chosen[round->count++] = seq;
@@ -154,14 +155,17 @@ static bool choose_again(struct round *round, struct envelopes *envs)
 static void choose_new(struct round *round, struct envelopes *envs)
 {
 	struct session *session = round->session;
+	uint64_t end = envelopes_head(envs);
 	uint32_t next = 0;
 
 	if (session->cursor < envelopes_tail(envs))
 		session->cursor = envelopes_tail(envs);
+	if (end - session->cursor > GOSSIP_LOOKS_MAX)
+		end = session->cursor + GOSSIP_LOOKS_MAX;
 	if (session->known_count > 1)
 		qsort(session->known, session->known_count,
 		      sizeof(*session->known), by_number);
-	for (; session->cursor < envelopes_head(envs); session->cursor++) {
+	for (; session->cursor < end; session->cursor++) {
 		while (next < session->known_count &&
 		       session->known[next] < session->cursor)
 			next++;
@@ -221,59 +225,108 @@ static void send_round(struct node_ring *ring, const struct round *round,
 	(void)link_send(session->link, cap, CODE_MESSAGES, buf);
 }
 
-/* Returns whether there may be more for this peer at once. */
-static bool tell(struct node_ring *ring, struct session *session,
+static bool is_behind(const struct session *session)
+{
+	return session->cursor < envelopes_head(session->ring->envelopes) ||
+	       session->rescan_end;
+}
+
+/* One packet, if there is something that this peer wants. */
+static void tell(struct node_ring *ring, struct session *session,
 		 uint64_t now_ms)
 {
 	struct envelopes *envs = ring->envelopes;
 	struct round round = {.session = session, .now_s = clock_wall_s()};
+	uint64_t from = session->cursor;
 
-	if (now_ms < session->tell_again_ms ||
-	    link_queued(session->link) > ring->node->config.link.queue_low)
-		return false;
-	if (session->cursor >= envelopes_head(envs) && !session->rescan_end)
-		return false;
-	round.count_max = 8192;
-	round.chosen = node_ring_scratch(ring, round.count_max);
+	round.chosen = node_ring_scratch(ring, COUNT_MAX);
 	if (!round.chosen)
-		return false;
+		return;
 	if (!session->rescan_end || choose_again(&round, envs))
 		choose_new(&round, envs);
 	forget_known(session);
-	if (round.count == 0)
-		return false;
-	send_round(ring, &round, now_ms);
-	return session->cursor < envelopes_head(envs);
+	ring->gossip_spent += (session->cursor - from) * GOSSIP_LOOK_COST;
+	if (round.count > 0)
+		send_round(ring, &round, now_ms);
+}
+
+/* ---- the line ---- */
+
+static void join(struct session *session)
+{
+	session->has_more = false;
+	if (session->is_in_line)
+		return;
+	session->is_in_line = true;
+	TAILQ_INSERT_TAIL(&session->ring->telling, session, telling);
+}
+
+void gossip_leave(struct session *session)
+{
+	if (session->is_in_line)
+		TAILQ_REMOVE(&session->ring->telling, session, telling);
+	session->is_in_line = false;
+	session->has_more = false;
+}
+
+void gossip_emptied(struct session *session)
+{
+	if (session->has_more)
+		join(session);
+}
+
+/* The first in line: it may go on when its link has sent this. */
+static void serve(struct node_ring *ring, uint64_t now_ms)
+{
+	struct session *session = TAILQ_FIRST(&ring->telling);
+
+	gossip_leave(session);
+	if (now_ms < session->tell_again_ms)
+		return;
+	tell(ring, session, now_ms);
+	if (!is_behind(session))
+		return;
+	if (link_queued(session->link) > 0)
+		session->has_more = true;
+	else
+		join(session);
 }
 
 void gossip_go_on(struct node_ring *ring, uint64_t now_ms)
 {
-	struct session *next;
-	bool is_done = true;
-
-	ring->gossip_spent = 0;
-	for (struct session *s = ring->sessions; s; s = next) {
-		next = s->next; /* sending may end the link */
-		if (s->told_tick == ring->gossip_count)
-			continue;
-		if (ring->gossip_spent >= GOSSIP_ROUND_MAX) {
-			is_done = false;
-			break;
-		}
-		if (!s->is_open || !session_has_status(s) ||
-		    now_ms - s->status_ms < GOSSIP_FIRST_MS ||
-		    !tell(ring, s, now_ms))
-			s->told_tick = ring->gossip_count;
-		else
-			is_done = false;
+	if (TAILQ_EMPTY(&ring->telling))
+		return;
+	if (link_set_is_idle(ring->links) ||
+	    now_ms - ring->told_ms >= GOSSIP_PATIENCE_MS) {
+		ring->gossip_spent = 0;
+		ring->told_ms = now_ms;
+		while (!TAILQ_EMPTY(&ring->telling) &&
+		       ring->gossip_spent < GOSSIP_ROUND_MAX)
+			serve(ring, now_ms);
 	}
-	ring->gossip_is_due = !is_done;
-	if (!is_done)
+	if (!TAILQ_EMPTY(&ring->telling))
 		ring_wake(ring->ring);
+}
+
+/*
+ * Who has still to be sent something is told nothing more, unless that is much
+ * and moves, as when the peer fetches history.
+ */
+static bool may_take(const struct session *session)
+{
+	const struct node_config *config = &session->ring->node->config;
+
+	return link_queued(session->link) == 0 ||
+	       (link_queued(session->link) <= config->link.queue_low &&
+		!link_is_stalled(session->link, GOSSIP_EVERY_MS));
 }
 
 void gossip_tick(struct node_ring *ring, uint64_t now_ms)
 {
-	ring->gossip_count++;
-	gossip_go_on(ring, now_ms);
+	for (struct session *s = ring->sessions; s; s = s->next) {
+		if (s->is_open && session_has_status(s) &&
+		    now_ms - s->status_ms >= GOSSIP_FIRST_MS && is_behind(s) &&
+		    may_take(s))
+			join(s);
+	}
 }

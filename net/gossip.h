@@ -5,6 +5,12 @@
  * still to be told is a cursor into the pool's sequence; beside it stand only
  * the envelopes ahead of the cursor that came from the peer itself.
  *
+ * A peer is told one packet, and the next one when its link has handed that
+ * over to the kernel; until then nothing is looked up, copied or sealed for
+ * it. So one that does not read costs nothing once its socket is full. Those
+ * that can be told stand in line; a round of the ring serves a part of it, and
+ * only what others leave of the ring's time (they wait 2 ms at most).
+ *
  * Thread: a ring's.
  */
 #include <stdint.h>
@@ -16,16 +22,25 @@ struct session;
 /* After a peer's Status: it may be about to tell what it wants (§2.2). */
 #define GOSSIP_FIRST_MS 2000
 /* Envelopes in one packet; the wire allows a mebibyte. */
-#define GOSSIP_PACKET_MAX (128u << 10)
+#define GOSSIP_PACKET_MAX (32u << 10)
 /* Told in one round of the ring, so that confirmations and answers do not wait
  * for a hundred peers; packets of several are sealed together. */
-#define GOSSIP_ROUND_MAX (1u << 20)
+#define GOSSIP_ROUND_MAX (256u << 10)
+/* Looked at for one peer in one go, and what one of them counts in a round. */
+#define GOSSIP_LOOKS_MAX 4096u
+#define GOSSIP_LOOK_COST 16u
+/* So long others are served first. */
+#define GOSSIP_PATIENCE_MS 2
 
 /* This peer has the envelope with that number. */
 void gossip_known(struct session *session, uint64_t seq);
 /* Each peer is to be told what it has not been told, from now on. */
 void gossip_tick(struct node_ring *ring, uint64_t now_ms);
-/* Once a round: a part of what the last tick left to tell. */
+/* Once a round, before links send: tell some of those in line. */
 void gossip_go_on(struct node_ring *ring, uint64_t now_ms);
+/* The peer's link has sent all that it had. */
+void gossip_emptied(struct session *session);
+/* The peer is to be told nothing any more. */
+void gossip_leave(struct session *session);
 
 #endif

@@ -708,6 +708,11 @@ unsigned link_set_count(const struct link_set *set)
 	return set->opened;
 }
 
+bool link_set_is_idle(const struct link_set *set)
+{
+	return node_is_alone(&set->input) && node_is_alone(&set->output);
+}
+
 unsigned link_set_total(const struct link_set *set)
 {
 	return set->links;

@@ -72,6 +72,8 @@ struct link_handler {
 			unsigned code, struct packet *payload);
 	/* The send queue has fallen to queue_low after having been above it. */
 	void (*drained)(void *ctx, struct link *link);
+	/* All that was queued is with the kernel. */
+	void (*emptied)(void *ctx, struct link *link);
 	/* Last call for the link; it had been opened, or was ours (link_dial).
 	 */
 	void (*closed)(void *ctx, struct link *link,
@@ -140,6 +142,10 @@ int link_send(struct link *link, enum cap cap, unsigned code,
 int link_send_bytes(struct link *link, enum cap cap, unsigned code,
 		    const void *payload, size_t len);
 size_t link_queued(const struct link *link); /* bytes not yet with the kernel */
+/* Has the kernel been busy for so long with what it was given last? */
+bool link_is_stalled(const struct link *link, unsigned ms);
+/* Nothing is to be sent on any link, and nothing that came is to be read. */
+bool link_set_is_idle(const struct link_set *set);
 /* Stop and start reading from the peer. */
 void link_pause(struct link *link, bool paused);
 /* Send Disconnect, then close. Idempotent. */

@@ -154,6 +154,11 @@ size_t link_queued(const struct link *link)
 	return link->queued;
 }
 
+bool link_is_stalled(const struct link *link, unsigned ms)
+{
+	return link->flight && link_now(link->set) - link->write_ms >= ms;
+}
+
 void link_out_drop_waiting(struct link *link)
 {
 	for (struct msgbuf *buf = link->waiting.head; buf; buf = buf->next)
@@ -276,6 +281,15 @@ static void tell_drained(struct link *link)
 		set->handler.drained(set->ctx, link);
 }
 
+static void tell_emptied(struct link *link)
+{
+	struct link_set *set = link->set;
+
+	if (set->handler.emptied && link->state == LINK_OPEN &&
+	    link_out_is_empty(link))
+		set->handler.emptied(set->ctx, link);
+}
+
 void link_out_sent(struct link *link)
 {
 	link->set->sent_bytes += link->flight_bytes;
@@ -288,6 +302,7 @@ void link_out_sent(struct link *link)
 	else if (link->state == LINK_ENDING)
 		link_timer_set(link);
 	tell_drained(link);
+	tell_emptied(link);
 }
 
 /* ---- the round ---- */

@@ -237,6 +237,15 @@ static void link_drained(void *ctx, struct link *link)
 		request_drained(session);
 }
 
+static void link_emptied(void *ctx, struct link *link)
+{
+	struct session *session = link_owner(link);
+
+	(void)ctx;
+	if (session && session->is_open)
+		gossip_emptied(session);
+}
+
 static void links_round_end(void *ctx)
 {
 	struct node_ring *ring = ctx;
@@ -254,6 +263,7 @@ static void links_round_end(void *ctx)
 static const struct link_handler link_handler = {.opened = link_opened,
 						 .message = link_message,
 						 .drained = link_drained,
+						 .emptied = link_emptied,
 						 .closed = link_closed,
 						 .round_end = links_round_end};
 
@@ -280,7 +290,7 @@ static void round_end(void *ctx)
 {
 	struct node_ring *ring = ctx;
 
-	if (ring->gossip_is_due && ring->stopping == STOPPING_NOT)
+	if (ring->stopping == STOPPING_NOT)
 		gossip_go_on(ring, node_ring_now_ms(ring));
 	link_set_round_end(ring->links);
 }
@@ -507,6 +517,7 @@ static int start_ring(struct node *node, unsigned index)
 	ring->node = node;
 	ring->index = index;
 	ring->waiting_end = &ring->waiting;
+	TAILQ_INIT(&ring->telling);
 	mailbox_init(&ring->mailbox, MAILBOX_MAX, wake, ring);
 	if (sem_init(&ring->ready, 0, 0) || sem_init(&ring->go, 0, 0))
 		return ERR_IO;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "core/mailbox.h"
 #include "core/metrics.h"
@@ -136,9 +137,9 @@ struct node_ring {
 	size_t scratch_cap;
 
 	uint64_t gossip_ms, second_ms;
-	uint64_t gossip_count; /* ticks; see session.told_tick */
-	size_t gossip_spent;   /* bytes told in this round */
-	bool gossip_is_due;    /* the last tick left some untold */
+	TAILQ_HEAD(, session) telling; /* see net/gossip */
+	uint64_t told_ms;              /* the last one of them was told */
+	size_t gossip_spent;           /* in this round */
 	enum stopping stopping;
 	uint64_t stopping_ms;
 };

@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "net/dialer.h"
+#include "net/gossip.h"
 #include "net/node_ring.h"
 #include "net/request.h"
 
@@ -60,6 +61,7 @@ void session_free(struct session *session)
 	if (!session)
 		return;
 	leave_greeted(session);
+	gossip_leave(session);
 	*session->prev = session->next;
 	if (session->next)
 		session->next->prev = session->prev;

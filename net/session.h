@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "net/interest.h"
 #include "net/limits.h"
@@ -50,7 +51,9 @@ struct session {
 
 	/* Gossip: see net/gossip. */
 	uint64_t cursor;
-	uint64_t told_tick; /* the last tick that left nothing untold */
+	TAILQ_ENTRY(session) telling; /* stands in line to be told */
+	bool is_in_line;
+	bool has_more; /* and comes to stand in line when its link is empty */
 	uint64_t rescan_end;
 	uint64_t tell_again_ms;
 	uint64_t *known;
