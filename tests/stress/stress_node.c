@@ -134,6 +134,51 @@ static void test_telling(struct letters *all)
 	letters_release(&l);
 }
 
+#define LATE        3
+#define LATE_POSTED 15000
+/* What sockets and one packet hold for one of them, generously. */
+#define LATE_MAX (1000000 / LETTERS_DATA_MAX)
+
+static uint64_t relayed(void)
+{
+	struct node_stats stats;
+
+	node_stats(bed.node, &stats);
+	return stats.envelopes_relayed;
+}
+
+/*
+ * While they read nothing they are told no more than sockets hold, and when
+ * they do they are told all the rest, each once.
+ */
+static void test_late(void)
+{
+	struct node_peer peers[LATE];
+	struct letters l;
+
+	check_scene("peers that read late");
+	letters_init(&l, LATE_POSTED, 0, LETTERS_DATA_MAX);
+	node_bed_post(&bed, &l, CAP_WAKU, 4, 100);
+	CHECK(l.confirmed == l.count);
+	for (int i = 0; i < LATE; i++)
+		node_peer_start(&peers[i], &bed, NODE_PEER_LATE,
+				i & 1 ? CAP_SHH : CAP_WAKU, -1, NULL);
+	WAIT_FOR(relayed() >= LATE);
+	nap_ms(1500);
+	CHECK(relayed() <= (uint64_t)LATE * LATE_MAX);
+	for (int i = 0; i < LATE; i++)
+		atomic_store(&peers[i].is_awake, true);
+	for (int i = 0; i < LATE; i++)
+		WAIT_FOR(atomic_load(&peers[i].count) >= l.count);
+	nap_ms(500); /* nobody is told twice */
+	CHECK(relayed() == LATE * l.count);
+	for (int i = 0; i < LATE; i++) {
+		CHECK(atomic_load(&peers[i].count) == l.count);
+		node_peer_stop(&peers[i]);
+	}
+	letters_release(&l);
+}
+
 static void test_twins(void)
 {
 	struct node_peer first, second;
@@ -338,6 +383,11 @@ static void run(enum ring_engine engine)
 	node_bed_init(&bed, engine);
 	node_bed_start(&bed);
 	test_static_peer();
+	node_bed_stop(&bed);
+	node_bed_release(&bed);
+	node_bed_init(&bed, engine);
+	node_bed_start(&bed);
+	test_late();
 	node_bed_stop(&bed);
 	node_bed_release(&bed);
 }

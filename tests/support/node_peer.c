@@ -97,6 +97,9 @@ static void say_all(struct node_peer *p)
 		ask_direct(p, 8);
 		link_pause(p->link, true);
 		break;
+	case NODE_PEER_LATE:
+		link_pause(p->link, true);
+		break;
 	case NODE_PEER_SINGLES:
 		ask_singles(p);
 		break;
@@ -152,7 +155,7 @@ static void peer_message(void *ctx, struct link *link, enum cap cap,
 		atomic_store(&p->has_status, true);
 		break;
 	case CODE_MESSAGES:
-		CHECK(p->role == NODE_PEER_WATCH);
+		CHECK(p->role == NODE_PEER_WATCH || p->role == NODE_PEER_LATE);
 		CHECK(bundle_open(&bundle, payload->bytes, payload->size,
 				  false) == 0);
 		take_bundle(p, &bundle);
@@ -214,6 +217,8 @@ static void ring_tick(void *ctx, uint64_t now_ms)
 	struct node_peer *p = ctx;
 
 	link_set_tick(p->set, now_ms);
+	if (p->role == NODE_PEER_LATE && p->link && atomic_load(&p->is_awake))
+		link_pause(p->link, false);
 	if (!atomic_load(&p->stop))
 		return;
 	if (p->link)

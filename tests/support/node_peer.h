@@ -16,6 +16,7 @@
 
 enum node_peer_role {
 	NODE_PEER_WATCH,   /* counts what it is told */
+	NODE_PEER_LATE,    /* the same, but reads only when it is woken */
 	NODE_PEER_SLEEP,   /* asks a lot and never reads */
 	NODE_PEER_TWIN,    /* the key of another one */
 	NODE_PEER_SINGLES, /* asks for one envelope a packet */
@@ -38,6 +39,7 @@ struct node_peer {
 	unsigned packets;
 	bool is_ready; /* Status sent and received */
 	atomic_bool has_status, is_complete, stop;
+	atomic_bool is_awake; /* set it to wake a late one */
 	atomic_uint count;
 	atomic_int reason; /* of the Disconnect; -1: none */
 };
