@@ -44,12 +44,16 @@ static const struct setting options[] = {
 
 static const struct usage usage = {
 	.command = "admin",
-	.operands = "COMMAND [SUBCOMMAND] [NODE|CLAIM|MODE|CHAIN]",
+	.operands = "COMMAND [SUBCOMMAND] [NODE|CLAIM|MODE|CHAIN|LEVEL]",
 	.operands_min = 1,
 	.operands_max = 3,
 	.summary =
 		"Asks a running server, or changes something in it, over its "
 		"admin socket:\n\n"
+		"  peers                             who is connected\n"
+		"  log-level [LEVEL]                 debug, info, unusual or "
+		"broken,\n"
+		"                                    until the server ends\n"
 		"  mode [free|paid|audit]            who may read history; "
 		"a change\n"
 		"                                    wants --reason WHY and "
@@ -83,7 +87,7 @@ static const struct usage usage = {
 struct asking {
 	const struct settings *s;
 	char verb[VERB_MAX];
-	const char *object; /* NODE, CLAIM or MODE; "" if none */
+	const char *object; /* NODE, CLAIM, ...; "" if none */
 	char seconds[24];
 };
 
@@ -131,9 +135,11 @@ static char *make_body(const struct asking *asking)
 	bool is_node = strncmp(asking->verb, "entitlements", 12) == 0;
 	bool is_claim = strncmp(asking->verb, "claims", 6) == 0;
 	bool is_chain = strcmp(asking->verb, "acknowledge") == 0;
+	bool is_level = strcmp(asking->verb, "log-level") == 0;
 	const char *const pairs[] = {is_node    ? "node"
 				     : is_claim ? "claim"
 				     : is_chain ? "chain"
+				     : is_level ? "level"
 						: "mode",
 				     asking->object,
 				     "reason",

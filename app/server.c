@@ -185,7 +185,7 @@ static int start_parts(struct server *server, char *why)
 		err = start_node(server, why);
 	if (!err)
 		err = server_admin_init(
-			&server->admin, server->payments.payments,
+			&server->admin, server->payments.payments, server->node,
 			config->admin_token, why, SERVER_WHY_MAX);
 	if (err)
 		return err;
@@ -234,6 +234,7 @@ void server_stop(struct server *server)
 		return;
 	server_http_stopping(&server->routes);
 	server_payments_stop(&server->payments);
+	server_admin_stop(&server->admin);
 	node_stop(server->node);
 	http_stop(server->http_public);
 	http_stop(server->http_private);

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +12,15 @@
 
 #include "auth/admin.h"
 #include "core/bytes.h"
+#include "core/clock.h"
 #include "core/err.h"
 
 #define ADMIN_PATH "/v1/admin/"
 #define BEARER     "Bearer "
+
+#define ADDRESS_TEXT_MAX (INET6_ADDRSTRLEN + 10)
+#define CAPS_TEXT_MAX    64
+#define PEERS_WAIT_MS    500
 
 /* ---- the token ---- */
 
@@ -47,13 +55,15 @@ static int make_token(const char *path, struct server_admin *admin)
 }
 
 int server_admin_init(struct server_admin *admin, struct payments *payments,
-		      const char *path, char *why, size_t why_size)
+		      struct node *node, const char *path, char *why,
+		      size_t why_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int err;
 
 	memset(admin, 0, sizeof(*admin));
 	admin->payments = payments;
+	admin->node = node;
 	if (fd < 0) {
 		err = errno == ENOENT ? make_token(path, admin) : ERR_IO;
 	} else {
@@ -70,19 +80,105 @@ int server_admin_init(struct server_admin *admin, struct payments *payments,
 	return err;
 }
 
+void server_admin_stop(struct server_admin *admin)
+{
+	atomic_store(&admin->is_stopping, true);
+	while (atomic_load(&admin->running) > 0)
+		(void)sched_yield();
+}
+
+/* ---- peers ---- */
+
+static void address_text(const struct node_peer_view *peer,
+			 char out[static ADDRESS_TEXT_MAX])
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&peer->addr;
+	bool is_v6 = addr->sa_family == AF_INET6;
+	char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
+
+	(void)getnameinfo(addr,
+			  is_v6 ? sizeof(struct sockaddr_in6)
+				: sizeof(struct sockaddr_in),
+			  host, sizeof(host), port, sizeof(port),
+			  NI_NUMERICHOST | NI_NUMERICSERV);
+	(void)snprintf(out, ADDRESS_TEXT_MAX, is_v6 ? "[%s]:%s" : "%s:%s", host,
+		       port);
+}
+
+static void caps_text(const struct node_peer_view *peer,
+		      char out[static CAPS_TEXT_MAX])
+{
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (unsigned i = 0; i < CAP_COUNT && at < CAPS_TEXT_MAX; i++)
+		if (peer->caps[i])
+			at += (size_t)snprintf(out + at, CAPS_TEXT_MAX - at,
+					       "%s%s/%u", at ? " " : "",
+					       cap_infos[i].name,
+					       cap_infos[i].version);
+}
+
+static int each_peer(void *ctx,
+		     void (*visit)(void *visit_ctx,
+				   const struct admin_peer *peer),
+		     void *visit_ctx, unsigned *silent)
+{
+	struct server_admin *admin = ctx;
+	char address[ADDRESS_TEXT_MAX], caps[CAPS_TEXT_MAX];
+	struct node_peer_view *list;
+	size_t count;
+	int err = node_peers(admin->node, PEERS_WAIT_MS, &list, &count, silent);
+
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct node_peer_view *peer = &list[i];
+
+		address_text(peer, address);
+		caps_text(peer, caps);
+		visit(visit_ctx,
+		      &(struct admin_peer){
+			      .node = peer->node,
+			      .address = address,
+			      .client = peer->client,
+			      .caps = caps,
+			      .since_s = clock_wall_s() - peer->age_ms / 1000,
+			      .is_outgoing = peer->is_outgoing,
+			      .is_paused = peer->is_paused,
+			      .read_bytes = peer->read_bytes,
+			      .sent_bytes = peer->sent_bytes,
+			      .queued_bytes = peer->queued_bytes,
+			      .requests = peer->requests,
+		      });
+	}
+	if (!err)
+		free(list);
+	return err;
+}
+
 /* ---- requests ---- */
 
 static void run(struct server_admin *admin, const struct http_request *request,
 		struct http_answer *answer)
 {
 	const char *verb = http_path(request) + strlen(ADMIN_PATH);
+	const struct admin_host host = {.payments = admin->payments,
+					.each_peer = each_peer,
+					.ctx = admin};
 	struct admin_answer got;
 	const char *body;
 	size_t size;
 
+	atomic_fetch_add(&admin->running, 1);
+	if (atomic_load(&admin->is_stopping)) {
+		atomic_fetch_sub(&admin->running, 1);
+		http_answer_text(answer, 503, "application/json",
+				 "{\"error\":\"stopping\",\"message\":"
+				 "\"the server is stopping\"}");
+		return;
+	}
 	body = http_body(request, &size);
-	admin_run(admin->payments, verb, body,
-		  size <= ADMIN_BODY_MAX ? size : 0, &got);
+	admin_run(&host, verb, body, size <= ADMIN_BODY_MAX ? size : 0, &got);
+	atomic_fetch_sub(&admin->running, 1);
 	answer->status = got.body ? got.status : 500;
 	answer->type = got.type;
 	answer->body = got.body;

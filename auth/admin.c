@@ -7,6 +7,8 @@
 
 /* clang-format off */
 const struct admin_verb admin_verbs[] = {
+	{"peers", "[limit]", "who is connected"},
+	{"log-level", "[level]", "show what is logged, or change it until the end"},
 	{"mode", "[mode] [reason]", "show the mode, or change it: free, paid, audit"},
 	{"offers", "", "the offer in force"},
 	{"chains", "", "heads and endpoints"},
@@ -31,23 +33,29 @@ const struct admin_verb admin_verbs[] = {
 };
 /* clang-format on */
 
+/* The first ones do without payments. */
+#define WITHOUT_PAYMENTS 2
+
 static void (*const runs[])(struct admin_call *call) = {
-	rules_mode,          rules_offers,        rules_chains,
-	rules_alarms,        rules_acknowledge,   orders_list,
-	report_stats,        entitlements_list,   entitlements_show,
-	entitlements_grant,  entitlements_extend, entitlements_suspend,
-	entitlements_resume, entitlements_revoke, report_entitlements,
-	claims_list,         claims_show,         claims_cancel,
-	claims_recheck,      report_payments};
+	server_peers,        server_log_level,     rules_mode,
+	rules_offers,        rules_chains,         rules_alarms,
+	rules_acknowledge,   orders_list,          report_stats,
+	entitlements_list,   entitlements_show,    entitlements_grant,
+	entitlements_extend, entitlements_suspend, entitlements_resume,
+	entitlements_revoke, report_entitlements,  claims_list,
+	claims_show,         claims_cancel,        claims_recheck,
+	report_payments,
+};
 
 static_assert(sizeof(runs) / sizeof(runs[0]) + 1 ==
 		      sizeof(admin_verbs) / sizeof(admin_verbs[0]),
 	      "each verb has its function");
 
-void admin_run(struct payments *payments, const char *verb, const char *body,
-	       size_t size, struct admin_answer *out)
+void admin_run(const struct admin_host *host, const char *verb,
+	       const char *body, size_t size, struct admin_answer *out)
 {
-	struct admin_call call = {.payments = payments, .out = out};
+	struct admin_call call = {
+		.host = host, .payments = host->payments, .out = out};
 	size_t i = 0;
 
 	*out = (struct admin_answer){.status = 500, .type = "application/json"};
@@ -60,12 +68,13 @@ void admin_run(struct payments *payments, const char *verb, const char *body,
 	} else if (!json_is_object(call.args)) {
 		call_error(&call, 400, "bad_format",
 			   "an object of texts is wanted");
-	} else if (!payments) {
+	} else if (!call.payments && i >= WITHOUT_PAYMENTS) {
 		call_error(&call, 409, "nothing_sold",
 			   "payments are not set up: payments.mode is free "
 			   "and there is no option");
 	} else {
-		call.ledger = payments_ledger(payments);
+		if (call.payments)
+			call.ledger = payments_ledger(call.payments);
 		runs[i](&call);
 	}
 	json_decref(call.args);

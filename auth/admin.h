@@ -1,13 +1,15 @@
 #ifndef AUTH_ADMIN_H
 #define AUTH_ADMIN_H
 /*
- * What the operator asks of payments and changes in them, as verbs with JSON
- * in and out, for whatever carries them (a unix socket, the private listener).
- * Every change is a ledger entry or event with a reason.
+ * What the operator asks of a server and changes in it, as verbs with JSON in
+ * and out, for whatever carries them (a unix socket, the private listener).
+ * Every change of payments is a ledger entry or event with a reason.
  *
  * Thread: any that may wait for a commit: never a ring.
  */
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct payments;
@@ -21,13 +23,40 @@ struct admin_answer {
 	char *body;       /* malloc'ed; NULL: no memory */
 };
 
+/* A connected peer, as the folders above know it. Texts are borrowed. */
+struct admin_peer {
+	const uint8_t *node; /* 64 bytes */
+	const char *address; /* "ADDR:PORT" */
+	const char *client;  /* as it calls itself */
+	const char *caps;    /* "shh/6 waku/1" */
+	uint64_t since_s;    /* wall clock */
+	bool is_outgoing;
+	bool is_paused; /* not read from now */
+	uint64_t read_bytes, sent_bytes, queued_bytes;
+	unsigned requests; /* in work */
+};
+
+/* The server that is asked. */
+struct admin_host {
+	struct payments *payments; /* NULL: nothing is sold */
+	void *ctx;
+	/*
+	 * Tell of every peer; `*silent` gets the number of threads that did
+	 * not answer in time. 0, or an error. NULL: no peers are known here.
+	 */
+	int (*each_peer)(void *ctx,
+			 void (*visit)(void *visit_ctx,
+				       const struct admin_peer *peer),
+			 void *visit_ctx, unsigned *silent);
+};
+
 /*
  * Run `verb` ("entitlements.grant") with `body`, an object of texts or
- * nothing. `payments` is NULL where nothing is sold: then every verb is
- * answered with 409. Errors are {"error","message"}.
+ * nothing. Where nothing is sold, verbs of payments are answered with 409.
+ * Errors are {"error","message"}.
  */
-void admin_run(struct payments *payments, const char *verb, const char *body,
-	       size_t size, struct admin_answer *out);
+void admin_run(const struct admin_host *host, const char *verb,
+	       const char *body, size_t size, struct admin_answer *out);
 
 /* One verb for --help. */
 struct admin_verb {

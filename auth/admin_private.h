@@ -16,6 +16,7 @@
 #define ADMIN_LIST_MAX 1000 /* rows, when nothing is said */
 
 struct admin_call {
+	const struct admin_host *host;
 	struct payments *payments;
 	struct ledger *ledger;
 	json_t *args;
@@ -83,6 +84,11 @@ void entitlements_extend(struct admin_call *call);
 void entitlements_suspend(struct admin_call *call);
 void entitlements_resume(struct admin_call *call);
 void entitlements_revoke(struct admin_call *call);
+
+/* ---- admin_server.c: what payments are not needed for ---- */
+
+void server_peers(struct admin_call *call);
+void server_log_level(struct admin_call *call);
 
 /* ---- admin_claims.c ---- */
 

@@ -142,6 +142,9 @@ int link_send(struct link *link, enum cap cap, unsigned code,
 int link_send_bytes(struct link *link, enum cap cap, unsigned code,
 		    const void *payload, size_t len);
 size_t link_queued(const struct link *link); /* bytes not yet with the kernel */
+/* Bytes of the connection, as they were on the wire. */
+void link_traffic(const struct link *link, uint64_t *read_bytes,
+		  uint64_t *sent_bytes);
 /* Has the kernel been busy for so long with what it was given last? */
 bool link_is_stalled(const struct link *link, unsigned ms);
 /* Nothing is to be sent on any link, and nothing that came is to be read. */

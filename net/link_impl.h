@@ -131,6 +131,7 @@ struct link {
 	struct msg_queue sealed;
 	struct link_flight *flight;
 	size_t queued; /* bytes of all of them not with the kernel */
+	uint64_t read_bytes, sent_bytes; /* since the connection */
 	size_t sealed_bytes;
 	size_t flight_bytes;
 	uint32_t sealed_count;

@@ -148,6 +148,7 @@ void link_in_received(struct link *link, struct ring_buf *buf)
 
 	link->read_ms = link_now(set);
 	set->read_bytes += buf->size;
+	link->read_bytes += buf->size;
 	if (link->state >= LINK_ENDING) {
 		ring_buf_release(set->ring, buf);
 		return;

@@ -159,6 +159,13 @@ bool link_is_stalled(const struct link *link, unsigned ms)
 	return link->flight && link_now(link->set) - link->write_ms >= ms;
 }
 
+void link_traffic(const struct link *link, uint64_t *read_bytes,
+		  uint64_t *sent_bytes)
+{
+	*read_bytes = link->read_bytes;
+	*sent_bytes = link->sent_bytes;
+}
+
 void link_out_drop_waiting(struct link *link)
 {
 	for (struct msgbuf *buf = link->waiting.head; buf; buf = buf->next)
@@ -293,6 +300,7 @@ static void tell_emptied(struct link *link)
 void link_out_sent(struct link *link)
 {
 	link->set->sent_bytes += link->flight_bytes;
+	link->sent_bytes += link->flight_bytes;
 	drop_sent(link, link->flight_bytes);
 	link->flight_bytes = 0;
 	flight_give(link->set, link->flight);

@@ -129,6 +129,28 @@ int node_send(struct node *node, struct node_link to, unsigned code,
 void node_tell(struct node *node, const uint8_t to[static SECP_PUBLIC_SIZE],
 	       unsigned code, const uint8_t *payload, size_t len);
 
+/* A connected peer, as it was when its ring was asked. */
+struct node_peer_view {
+	uint8_t node[SECP_PUBLIC_SIZE];
+	struct sockaddr_storage addr;
+	char client[P2P_CLIENT_MAX + 1]; /* printable ASCII */
+	bool caps[CAP_COUNT];            /* shared */
+	bool is_outgoing;
+	bool is_paused;  /* not read from: archive full, or above its rate */
+	uint64_t age_ms; /* of the connection */
+	uint64_t read_bytes, sent_bytes;
+	size_t queued_bytes;
+	unsigned requests; /* in work */
+	unsigned ring;
+};
+/*
+ * All peers: each ring is asked through its mailbox, and what has answered
+ * within `wait_ms` counts; `*silent` rings have not. The list is malloc'ed.
+ * Not on a ring, and not while the node is stopped. 0 or ERR_NOMEM.
+ */
+int node_peers(struct node *node, unsigned wait_ms, struct node_peer_view **out,
+	       size_t *count, unsigned *silent);
+
 struct node_stats {
 	uint32_t peers;
 	uint64_t packets_in;

@@ -1,14 +1,15 @@
 /*
  * What the operator sees and changes in a server that runs: alarms of
- * finality (payments.md §11), the mode over restarts, orders and their reasons.
+ * finality (payments.md §11), the mode over restarts, orders and their
+ * reasons, peers, the log level.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { run, runOk, until } from './harness.mjs'
+import { Daemon, run, runOk, until } from './harness.mjs'
 import { Chain } from './chain.mjs'
 import { PRICE, Shop, newNode, transfer } from './paying.mjs'
-import { sleep } from './peer.mjs'
+import { JsPeer, sleep } from './peer.mjs'
 
 test('an alarm of finality is shown, survives a restart, and is acknowledged', async (t) => {
 	const chain = await Chain.start(t, { mining: 'none', epoch: 1 })
@@ -101,4 +102,49 @@ test('the last word about the mode counts, over restarts', async (t) => {
 	assert.match(shown.stdout, /mode free +a feast/)
 	await shop.daemon.stop()
 	await shop.fsck()
+})
+
+test('peers are listed from every ring, and the log level changes at run time', async (t) => {
+	const daemon = await Daemon.start(t, { config: 'net:\n  rings: 4\n' })
+	const data = join(daemon.dir, 'data')
+	const admin = async (...args) => JSON.parse((await runOk(['admin', '--json', '--datadir', data, ...args])).stdout)
+	assert.deepEqual(await admin('peers'), { silent_rings: 0, shown: 0, peers: [] })
+	const peers = Array.from({ length: 6 }, () => new JsPeer())
+	t.after(() => peers.forEach((peer) => peer.close()))
+	for (const peer of peers)
+		await peer.connect(daemon.enode)
+	await until('six peers', async () => (await admin('peers')).shown === 6)
+	const { peers: list, silent_rings: silent } = await admin('peers')
+	assert.equal(silent, 0)
+	assert.deepEqual(list.map((p) => p.node).sort(), peers.map((p) => p.id).sort())
+	for (const p of list) {
+		assert.match(p.address, /^127\.0\.0\.1:\d+$/)
+		assert.equal(p.direction, 'in')
+		assert.equal(p.capabilities, 'shh/6 waku/1')
+		assert.ok(p.read_bytes > 300 && p.sent_bytes > 300, JSON.stringify(p))
+		assert.ok(Math.abs(Date.now() / 1000 - p.since) < 20)
+		assert.ok(p.client.length > 0)
+	}
+	assert.equal((await admin('peers', '--limit', '2')).peers.length, 2)
+	const shown = await runOk(['admin', 'peers', '--datadir', data])
+	assert.match(shown.stdout, /address +direction +since +client/)
+
+	/* debug tells of peers that come, info does not. */
+	assert.deepEqual(await admin('log-level'), { level: 'info' })
+	assert.doesNotMatch(daemon.stderr, /peer connected/)
+	assert.deepEqual(await admin('log-level', 'debug'), { level: 'debug' })
+	const late = new JsPeer()
+	t.after(() => late.close())
+	await late.connect(daemon.enode)
+	await until('a debug line', async () => /peer connected/.test(daemon.stderr))
+	const refused = await run(['admin', 'log-level', 'loud', '--datadir', data])
+	assert.equal(refused.code, 1)
+	assert.match(refused.stderr, /debug, info, unusual or broken/)
+	assert.deepEqual(await admin('log-level', 'broken'), { level: 'broken' })
+
+	/* Asked again and again while it stops: it ends in order. */
+	const asking = Array.from({ length: 8 }, () => run(['admin', 'peers', '--datadir', data]))
+	const end = await daemon.stop()
+	assert.equal(end.code, 0)
+	await Promise.all(asking)
 })

@@ -8,6 +8,7 @@
 #include "auth/payments.h"
 #include "core/bytes.h"
 #include "core/err.h"
+#include "core/log.h"
 #include "tests/support/tempdir.h"
 
 static struct {
@@ -51,14 +52,43 @@ static void end(void)
 
 TestSuite(admin, .init = begin, .fini = end);
 
+static int each_peer(void *ctx,
+		     void (*visit)(void *visit_ctx,
+				   const struct admin_peer *peer),
+		     void *visit_ctx, unsigned *silent)
+{
+	const struct admin_peer peer = {
+		.node = t.node.public,
+		.address = "192.0.2.7:30303",
+		.client = "a \"client\"",
+		.caps = "shh/6 waku/1",
+		.since_s = 1767300000,
+		.is_outgoing = true,
+		.sent_bytes = 4096,
+	};
+
+	(void)ctx;
+	for (int i = 0; i < 3; i++)
+		visit(visit_ctx, &peer);
+	*silent = 1;
+	return 0;
+}
+
+static struct admin_host host_now(void)
+{
+	return (struct admin_host){.payments = t.payments,
+				   .each_peer = each_peer};
+}
+
 /* What is answered, by its path; the caller's. */
 static json_t *ask(const char *verb, unsigned status, const char *const *pairs)
 {
 	char *body = admin_body(pairs);
+	struct admin_host host = host_now();
 	struct admin_answer got;
 	json_t *root;
 
-	admin_run(t.payments, verb, body, strlen(body), &got);
+	admin_run(&host, verb, body, strlen(body), &got);
 	cr_assert_eq(got.status, status, "%s: %u %s", verb, got.status,
 		     got.body);
 	root = json_loads(got.body, JSON_DECODE_ANY, NULL);
@@ -80,9 +110,10 @@ static const char *text_of(json_t *row, const char *key)
 
 static char *export(const char *verb)
 {
+	struct admin_host host = host_now();
 	struct admin_answer got;
 
-	admin_run(t.payments, verb, "", 0, &got);
+	admin_run(&host, verb, "", 0, &got);
 	cr_assert_eq(got.status, 200);
 	cr_assert_str_eq(got.type, "text/csv");
 	return got.body;
@@ -202,4 +233,40 @@ Test(admin, nothing_is_acknowledged_that_was_not_told)
 	cr_assert_eq(json_array_size(list), 0);
 	json_decref(list);
 	EXPECT("acknowledge", 404, "reason", "to be sure");
+}
+
+Test(admin, peers_are_listed_and_silent_rings_named)
+{
+	json_t *root = ASK("peers", 200, "limit", ""), *list, *row;
+
+	list = json_object_get(root, "peers");
+	cr_assert_eq(json_array_size(list), 3);
+	cr_assert_eq(json_integer_value(json_object_get(root, "silent_rings")),
+		     1);
+	row = json_array_get(list, 0);
+	cr_assert_str_eq(text_of(row, "node"), t.node_text);
+	cr_assert_str_eq(text_of(row, "client"), "a \"client\"");
+	cr_assert_str_eq(text_of(row, "direction"), "out");
+	json_decref(root);
+	root = ASK("peers", 200, "limit", "2");
+	cr_assert_eq(json_array_size(json_object_get(root, "peers")), 2);
+	json_decref(root);
+}
+
+Test(admin, the_log_level_changes_without_payments)
+{
+	struct admin_host host = {.payments = NULL};
+	struct admin_answer got;
+
+	admin_run(&host, "mode", "", 0, &got);
+	cr_assert_eq(got.status, 409);
+	free(got.body);
+	admin_run(&host, "peers", "", 0, &got);
+	cr_assert_eq(got.status, 500);
+	free(got.body);
+	EXPECT("log-level", 400, "level", "loud");
+	EXPECT("log-level", 200, "level", "broken");
+	cr_assert_eq(log_get_level(), LOG_LEVEL_BROKEN);
+	EXPECT("log-level", 200, "level", "");
+	cr_assert_eq(log_get_level(), LOG_LEVEL_BROKEN);
 }
