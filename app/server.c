@@ -103,10 +103,12 @@ static int start_http(struct server *server, const char *listen,
 	config.routes = routes;
 	config.hosts = server->config->http_hosts;
 	config.connections_max = server->config->http_connections;
-	/* A proxy's connections are those of many. */
-	config.is_proxied = is_public && server->config->http_proxied;
-	if (is_public && !config.is_proxied)
+	if (is_public) {
 		config.per_ip_max = 16;
+		config.trusted = server->config->trusted;
+		config.trusted_count = server->config->trusted_count;
+		config.is_unix_trusted = server->config->is_unix_trusted;
+	}
 	return http_start(&config, out, why, SERVER_WHY_MAX);
 }
 

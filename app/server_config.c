@@ -268,6 +268,46 @@ static void read_node(struct settings *s, struct server_config *out)
 	read_sync_peers(s, out);
 }
 
+static void read_proxy(struct settings *s, size_t i, struct server_config *out)
+{
+	char path[SETTINGS_PATH_MAX];
+	const char *text;
+
+	(void)snprintf(path, sizeof(path), "http.trusted_proxies[%zu]", i);
+	text = settings_text(s, "%s", path);
+	if (strcmp(text, "unix") == 0) {
+		out->is_unix_trusted = true;
+		return;
+	}
+	switch (ip_range_decode(text, &out->trusted[out->trusted_count])) {
+	case 0:
+		out->trusted_count++;
+		break;
+	case ERR_RANGE:
+		settings_refuse(s, path,
+				"has a prefix that is none: 1 to 32 bits, or "
+				"1 to 128 of IPv6; nobody may be trusted by 0");
+		break;
+	default:
+		settings_refuse(s, path,
+				"is no address or network; wanted: 192.0.2.7, "
+				"10.0.0.0/8, 2001:db8::/32 or unix");
+	}
+}
+
+static void read_proxies(struct settings *s, struct server_config *out)
+{
+	size_t count = settings_count(s, "http.trusted_proxies");
+
+	if (count > FORWARDED_RANGES_MAX) {
+		settings_refuse(s, "http.trusted_proxies",
+				"at most 64 are wanted");
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		read_proxy(s, i, out);
+}
+
 static void read_http(struct settings *s, struct server_config *out)
 {
 	size_t count = settings_count(s, "http.hosts");
@@ -277,7 +317,6 @@ static void read_http(struct settings *s, struct server_config *out)
 	out->http_private = settings_text(s, "http.private");
 	out->http_connections =
 		(unsigned)settings_u64(s, "http.connections_max");
-	out->http_proxied = settings_bool(s, "http.proxied");
 	for (size_t i = 0; i < count && at < sizeof(out->http_hosts); i++)
 		at += (size_t)snprintf(out->http_hosts + at,
 				       sizeof(out->http_hosts) - at, "%s%s",
@@ -285,6 +324,7 @@ static void read_http(struct settings *s, struct server_config *out)
 				       settings_text(s, "http.hosts[%zu]", i));
 	if (at >= sizeof(out->http_hosts))
 		settings_refuse(s, "http.hosts", "is too long a list");
+	read_proxies(s, out);
 }
 
 static void read_admin(struct settings *s, struct server_config *out)

@@ -12,6 +12,7 @@
 #include "app/pay_config.h"
 #include "core/enode.h"
 #include "core/settings.h"
+#include "net/forwarded.h"
 #include "net/node.h"
 #include "storage/archive.h"
 
@@ -35,8 +36,10 @@ struct server_config {
 	char admin_socket[SERVER_PATH_MAX];     /* "unix:PATH" */
 	char admin_token[SERVER_PATH_MAX];
 	char http_hosts[SERVER_HOSTS_MAX];
+	struct ip_range trusted[FORWARDED_RANGES_MAX]; /* proxies */
+	size_t trusted_count;
+	bool is_unix_trusted;
 	unsigned http_connections;
-	bool http_proxied;
 };
 
 /* The settings own the texts. Look at settings_errors_count() afterwards;

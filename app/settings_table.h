@@ -56,8 +56,8 @@ SETTING("mail.announce_rate_peer", NULL,         U64,      "0",              "0"
 SETTING("http.public",           "public-http",  TEXT,     "",               NULL,  "255",    "addr:port",  "listener for everybody: offers, claims, payment page; empty: none")
 SETTING("http.private",          "private-http", TEXT,     "127.0.0.1:8550", NULL,  "255",    "addr:port",  "listener for the operator: metrics, admin; empty: none")
 SETTING("http.hosts[]",          NULL,           TEXT,     "",               "1",   "255",    "name",       "host names the listeners answer to beside their address")
+SETTING("http.trusted_proxies[]", NULL,          TEXT,     "",               "1",   "49",     "address",    "proxy in front of the public listener whose X-Forwarded-For is believed: an address, a network as in 10.0.0.0/8, or unix")
 SETTING("http.connections_max",  NULL,           U64,      "256",            "1",   "65536",  "connections", "connections to each listener at once")
-SETTING("http.proxied",          NULL,           BOOL,     "false",          NULL,  NULL,     NULL,         "the public listener is behind a proxy on this machine: callers are those it names in X-Forwarded-For")
 SETTING("http.token_file",       NULL,           TEXT,     "",               NULL,  "1024",   "file",       "file of the admin token; empty: admin-token in the datadir, made at the first start")
 
 SETTING("payments.mode",         NULL,           WORD,     "free",           NULL,  NULL,     "free|paid|audit", "who may read history: everybody, who has paid, or everybody with a count of who has not")

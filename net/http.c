@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "net/forwarded.h"
 
 #define HOST_MAX 256
 
@@ -159,60 +160,86 @@ const char *http_body(const struct http_request *request, size_t *size)
 	return request->body ? request->body : "";
 }
 
-bool http_read_forwarded(const char *header, char *out, size_t size)
-{
-	const char *comma = strrchr(header, ',');
-	const char *text = comma ? comma + 1 : header;
-	struct in6_addr address;
-	size_t len;
+/* ---- where they come from ---- */
 
-	text += strspn(text, " \t");
-	len = strcspn(text, " \t");
-	if (text[len + strspn(text + len, " \t")] || len >= size)
-		return false;
-	memcpy(out, text, len);
-	out[len] = '\0';
-	return inet_pton(AF_INET, out, &address) == 1 ||
-	       inet_pton(AF_INET6, out, &address) == 1;
-}
+/* The last lines of a header that may come several times. */
+struct lines {
+	const char *name;
+	const char *list[FORWARDED_HOPS_MAX];
+	size_t count; /* of all: the last ones are kept */
+};
 
-/* Of several headers the last: what is before it anybody may have sent. */
-static enum MHD_Result note_forwarded(void *ctx, enum MHD_ValueKind kind,
-				      const char *name, const char *value)
+static enum MHD_Result on_line(void *cls, enum MHD_ValueKind kind,
+			       const char *key, const char *value)
 {
-	const char **last = ctx;
+	struct lines *lines = cls;
 
 	(void)kind;
-	if (value && strcasecmp(name, "X-Forwarded-For") == 0)
-		*last = value;
+	if (strcasecmp(key, lines->name) == 0)
+		lines->list[lines->count++ % FORWARDED_HOPS_MAX] =
+			value ? value : "";
 	return MHD_YES;
 }
 
-static bool is_loopback(const char *address)
+/* Who is connected; false: nobody with an address. */
+static bool direct_peer(const struct http_request *request,
+			uint8_t out[static FORWARDED_ADDR_SIZE])
 {
-	return strncmp(address, "127.", 4) == 0 ||
-	       strcmp(address, "::1") == 0 ||
-	       strncmp(address, "::ffff:127.", 11) == 0;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *addr = info ? info->client_addr : NULL;
+
+	if (request->is_unix || !addr)
+		return false;
+	if (addr->sa_family == AF_INET6) {
+		memcpy(out, &((const struct sockaddr_in6 *)addr)->sin6_addr,
+		       FORWARDED_ADDR_SIZE);
+		return true;
+	}
+	memset(out, 0, 10);
+	memset(out + 10, 0xff, 2);
+	memcpy(out + 12, &((const struct sockaddr_in *)addr)->sin_addr, 4);
+	return addr->sa_family == AF_INET;
+}
+
+static void look_through(const struct http_request *request,
+			 struct forwarded *f)
+{
+	struct lines lines = {.name = "X-Forwarded-For"};
+
+	(void)MHD_get_connection_values(request->connection, MHD_HEADER_KIND,
+					on_line, &lines);
+	for (size_t i = 0; i < lines.count && i < FORWARDED_HOPS_MAX; i++)
+		forwarded_line(
+			f,
+			lines.list[(lines.count - 1 - i) % FORWARDED_HOPS_MAX]);
+}
+
+static void address_text(const uint8_t addr[static FORWARDED_ADDR_SIZE],
+			 char *out, size_t size)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool is_v4 = memcmp(addr, mapped, sizeof(mapped)) == 0;
+
+	if (!inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? addr + 12 : addr,
+		       out, (socklen_t)size))
+		(void)snprintf(out, size, "?");
 }
 
 void http_peer(const struct http_request *request, char *out, size_t size)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-		request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const char *header = NULL;
-	char caller[INET6_ADDRSTRLEN];
+	const struct http_config *config = &request->http->config;
+	struct forwarded f = {.trusted = config->trusted,
+			      .trusted_count = config->trusted_count};
+	bool has_address = direct_peer(request, f.addr);
 
-	if (request->is_unix || !info ||
-	    getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), out,
-			(socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+	f.is_peer_trusted = !has_address && config->is_unix_trusted;
+	if (f.is_peer_trusted || (has_address && config->trusted_count))
+		look_through(request, &f);
+	if (has_address || f.hops)
+		address_text(f.addr, out, size);
+	else
 		(void)snprintf(out, size, "unix");
-	if (!request->http->config.is_proxied ||
-	    (!request->is_unix && !is_loopback(out)))
-		return;
-	(void)MHD_get_connection_values(request->connection, MHD_HEADER_KIND,
-					note_forwarded, &header);
-	if (header && http_read_forwarded(header, caller, sizeof(caller)))
-		(void)snprintf(out, size, "%s", caller);
 }
 
 void http_answer_text(struct http_answer *answer, unsigned status,
@@ -612,6 +639,8 @@ static int open_listener(struct http *http, const char *listen, int *fd)
 static int start_daemon(struct http *http, int fd)
 {
 	const struct http_config *config = &http->config;
+	/* All come from the proxy's address. */
+	unsigned per_ip_max = config->trusted_count ? 0 : config->per_ip_max;
 	unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD |
 			 MHD_ALLOW_SUSPEND_RESUME;
 
@@ -619,10 +648,10 @@ static int start_daemon(struct http *http, int fd)
 		flags, 0, NULL, NULL, on_request, http,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		config->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		config->per_ip_max, MHD_OPTION_CONNECTION_TIMEOUT,
-		config->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)(32u << 10), MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-		NULL, MHD_OPTION_END);
+		per_ip_max, MHD_OPTION_CONNECTION_TIMEOUT, config->timeout_s,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32u << 10),
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_END);
 	return http->daemon ? 0 : ERR_IO;
 }
 

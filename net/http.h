@@ -15,6 +15,7 @@
 struct http;
 struct http_request;
 struct http_later;
+struct ip_range;
 
 #define HTTP_ETAG_MAX 72
 
@@ -49,13 +50,17 @@ struct http_config {
 	 * localhost; NULL: none. "*": any, behind a proxy that checks.
 	 */
 	const char *hosts;
-	/* Requests of this machine come from a proxy, which names the caller
-	 * in X-Forwarded-For. */
-	bool is_proxied;
 	size_t body_max;
 	unsigned connections_max;
-	unsigned per_ip_max; /* 0: no bound */
-	unsigned timeout_s;  /* without progress */
+	unsigned per_ip_max; /* connections; 0, or with `trusted`: no bound */
+	/*
+	 * Proxies whose X-Forwarded-For is believed, for http_peer(): borrowed
+	 * until http_stop().
+	 */
+	const struct ip_range *trusted;
+	size_t trusted_count;
+	bool is_unix_trusted; /* whoever comes through a unix socket is one */
+	unsigned timeout_s;   /* without progress */
 };
 
 /* 16 KiB bodies, 64 connections, 10 s. */
@@ -73,8 +78,8 @@ const char *http_path(const struct http_request *request);
 const char *http_header(const struct http_request *request, const char *name);
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_body(const struct http_request *request, size_t *size);
-/* The caller's address as text, for limits and logs; "unix" for a socket. With
- * is_proxied what our proxy says, if it is an address. */
+/* The caller's address as text, for limits and logs, behind proxies as far as
+ * they are trusted; "unix" for a socket. IPv4 is never written as IPv6. */
 void http_peer(const struct http_request *request, char *out, size_t size);
 
 /* Answer with a copy of a text; out of memory becomes 500 without a body. */
@@ -95,8 +100,5 @@ void http_later_answer(struct http_later *later, struct http_answer *answer);
 
 /* Is this Host header one that is answered to? For tests. */
 bool http_is_host_known(const char *host, const char *hosts);
-/* The last address of an X-Forwarded-For: the one that our proxy has put there.
- * False: there is none. For tests. */
-bool http_read_forwarded(const char *header, char *out, size_t size);
 
 #endif

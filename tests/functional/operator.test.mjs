@@ -148,3 +148,46 @@ test('peers are listed from every ring, and the log level changes at run time', 
 	assert.equal(end.code, 0)
 	await Promise.all(asking)
 })
+
+test('behind a trusted proxy a source is who the proxy says, else who is connected', async (t) => {
+	const shop = await Shop.start(t, {
+		payments: { status_rate: 3 },
+		http: { trusted_proxies: '[127.0.0.1, 10.0.0.0/8]' },
+	})
+	const id = '00112233445566778899aabbccddeeff'
+	const ask = async (forwarded) => (await shop.http('GET', `/v1/claims/${id}`, undefined,
+		forwarded ? { 'x-forwarded-for': forwarded } : {})).status
+	const spend = async (forwarded) => {
+		for (let i = 0; i < 3; i++)
+			assert.equal(await ask(forwarded), 404)
+		assert.equal(await ask(forwarded), 429)
+	}
+	await spend('203.0.113.9')
+	/* What is written before it does not make it another source. */
+	assert.equal(await ask('6.6.6.6, 203.0.113.9'), 429)
+	assert.equal(await ask('6.6.6.7, 203.0.113.9, 10.9.9.9'), 429)
+	await spend('6.6.6.6')
+	/* IPv6 by /64; the proxy itself; what cannot be read is the proxy's. */
+	await spend('2001:db8::1')
+	assert.equal(await ask('2001:db8::ffff:1'), 429)
+	assert.equal(await ask('2001:db8:0:1::1'), 404)
+	await spend()
+	assert.equal(await ask('7.7.7.7, unknown'), 429)
+
+	/* More connections than one address may have, all through the proxy. */
+	const many = await Promise.all(Array.from({ length: 40 }, (_, i) => shop.exchange(
+		'GET', `/v1/claims/${id}`, undefined, { 'x-forwarded-for': `198.51.100.${i}` })))
+	assert.deepEqual(many.map((answer) => answer.status), many.map(() => 404))
+})
+
+test('without the setting the header is not looked at', async (t) => {
+	const shop = await Shop.start(t, { payments: { status_rate: 3 } })
+	const ask = async (i) => (await shop.http('GET', '/v1/claims/00112233445566778899aabbccddeeff', undefined,
+		{ 'x-forwarded-for': `203.0.113.${i}` })).status
+	assert.deepEqual([await ask(1), await ask(2), await ask(3), await ask(4)], [404, 404, 404, 429])
+	const refused = await run(['check-config'], {
+		env: { RESTANTE_HTTP_TRUSTED_PROXIES: '10.0.0.0/8,0.0.0.0/0' },
+	})
+	assert.notEqual(refused.code, 0)
+	assert.match(refused.stderr, /TRUSTED_PROXIES: has a prefix that is none/)
+})

@@ -77,6 +77,7 @@ export class Shop {
 				...options.payments,
 			},
 			...(options.offer ? { offer: options.offer } : {}),
+			...(options.http ? { http: options.http } : {}),
 			chain: {
 				dev: {
 					id: shop.chainId, start_block: 0, block_time: '1s', quorum: 1,

@@ -17,6 +17,7 @@
 #include "auth/claim_json.h"
 #include "core/bytes.h"
 #include "core/err.h"
+#include "net/forwarded.h"
 #include "net/pay_http.h"
 
 #define CLIENTS 24
@@ -359,11 +360,16 @@ static void test_source(void)
 static void test_proxied(struct http_config config, bool is_proxied,
 			 const char *wanted)
 {
+	struct ip_range loopback;
 	struct source source;
 	struct http *http;
 	char why[256];
 
-	config.is_proxied = is_proxied;
+	if (is_proxied) {
+		assert(ip_range_decode("127.0.0.0/8", &loopback) == 0);
+		config.trusted = &loopback;
+		config.trusted_count = 1;
+	}
 	assert(http_start(&config, &http, why, sizeof(why)) == 0);
 	port = http_port(http);
 	assert(ask("POST /v1/claims HTTP/1.1\r\nX-Forwarded-For: 10.9.9.9\r\n"
