@@ -19,7 +19,8 @@
 int nodekey_read(const char *path, struct secp_key *key, char *why);
 /* Write to a new file and on to the disk. 0, ERR_EXISTS or ERR_IO. */
 int nodekey_write(const char *path, const struct secp_key *key, char *why);
-/* Read it, or make one where there is none. *is_new may be NULL. */
+/* Read it, or make one where there is none. *is_new may be NULL. The errors of
+ * the two above, but that it is not there. */
 int nodekey_read_or_make(const char *path, struct secp_key *key, bool *is_new,
 			 char *why);
 

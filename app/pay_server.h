@@ -46,7 +46,8 @@ int pay_server_open(const struct usage *usage, const struct args *args,
 		    const char *where, struct pay_server *server);
 void pay_server_release(struct pay_server *server);
 
-/* The offer in force, its signature checked. */
+/* The offer in force, its signature checked. EXIT_OK, or the status after a
+ * message. */
 struct pay_offer {
 	uint8_t bytes[OFFER_SIZE_MAX];
 	size_t size;

@@ -162,6 +162,7 @@ struct claim_view {
 	enum plan_outcome outcome;
 	uint64_t seq;
 };
+/* What the ledger knows of a claim: 0, ERR_NOTFOUND, ERR_CORRUPT or ERR_IO. */
 int ledger_read_claim(struct ledger *ledger,
 		      const uint8_t key[static CLAIM_KEY_SIZE],
 		      struct claim_view *out);
@@ -188,7 +189,8 @@ size_t ledger_read_heights(struct ledger *ledger, uint64_t chain_id,
 int ledger_read_node(struct ledger *ledger,
 		     const uint8_t node[static SECP_PUBLIC_SIZE],
 		     struct entitlement *out);
-/* The newest offer whose not-before has passed; its signed bytes. */
+/* The newest offer whose not-before has passed; its signed bytes. 0 or
+ * ERR_NOTFOUND. */
 int ledger_read_offer(struct ledger *ledger, uint64_t now_s,
 		      uint8_t out[static OFFER_SIZE_MAX], size_t *len);
 /* The same with its content and hash, not checked again. */
@@ -214,7 +216,8 @@ enum offered {
 enum offered ledger_read_offered(struct ledger *ledger,
 				 const struct claim *claim, uint64_t now_s);
 
-/* Walks, each in one read transaction; `visit` returns false to stop. */
+/* Walks, each in one read transaction; `visit` returns false to stop. 0, or
+ * ERR_CORRUPT or ERR_IO at the row that cannot be read. */
 int ledger_each_node(struct ledger *ledger,
 		     bool (*visit)(void *ctx, const uint8_t *node,
 				   const struct entitlement *ent),

@@ -49,6 +49,7 @@ struct ledger_tx {
 	bool has_written;
 };
 
+/* 0, ERR_NOMEM or ERR_IO; on failure there is nothing to end. */
 int ledger_tx_begin(struct ledger_tx *tx, struct ledger_db *db,
 		    bool is_read_only);
 /* 0 or what was wrong, before or at the commit; ended in either case. */

@@ -178,7 +178,7 @@ typedef void (*payments_notify_fn)(void *ctx,
 void payments_set_notify(struct payments *payments, payments_notify_fn fn,
 			 void *ctx);
 
-/* What a node is told about itself (§7.2 Entitlement). */
+/* What a node is told about itself (§7.2 Entitlement). 0 or ERR_NOTFOUND. */
 int payments_entitlement(struct payments *payments,
 			 const uint8_t node[static SECP_PUBLIC_SIZE],
 			 struct entitlement *out, uint64_t *grace_end_s);
@@ -193,6 +193,7 @@ struct chain_view {
 			    here until payments_acknowledge() */
 	uint64_t alarms; /* since the start */
 };
+/* Chains count from 0: 0, or ERR_NOTFOUND behind the last. */
 int payments_chain(struct payments *payments, unsigned i,
 		   struct chain_view *out);
 /*

@@ -56,6 +56,7 @@ void log_set_level(enum log_level level); /* may change while running */
 enum log_level log_get_level(void);
 void log_set_format(enum log_format format);
 void log_set_fd(int fd); /* 2 unless told */
+/* "debug" and so on: 0 or ERR_SYNTAX. */
 int log_level_from_text(const char *text, enum log_level *out);
 
 /* One per LOG_* place: what its rate limit remembers. */

@@ -15,7 +15,8 @@
 #define SEALED_KEY_SIZE        32
 #define SEALED_SYMMETRIC_EXTRA 28 /* tag and nonce */
 
-/* PBKDF2-HMAC-SHA256, empty salt, 65356 rounds: tens of milliseconds. */
+/* PBKDF2-HMAC-SHA256, empty salt, 65356 rounds: tens of milliseconds. 0 or
+ * ERR_NOMEM. */
 int sealed_key_from_password(const char *password,
 			     uint8_t key[static SEALED_KEY_SIZE]);
 

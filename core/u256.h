@@ -39,7 +39,8 @@ size_t u256_to_integer(const struct u256 *value, uint8_t out[static U256_SIZE]);
 int u256_compare(const struct u256 *a, const struct u256 *b);
 bool u256_is_zero(const struct u256 *value);
 
-/* 0, or ERR_RANGE when the result does not fit or the divisor is 0. */
+/* All four: 0, or ERR_RANGE when the result does not fit or the divisor is 0.
+ */
 int u256_add(const struct u256 *a, const struct u256 *b, struct u256 *out);
 int u256_sub(const struct u256 *a, const struct u256 *b, struct u256 *out);
 int u256_mul_u32(const struct u256 *a, uint32_t b, struct u256 *out);

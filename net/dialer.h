@@ -14,7 +14,7 @@ struct node;
 struct node_ring;
 struct resolver;
 
-/* One a node, from node_start() and node_stop(). */
+/* One a node, from node_start() and node_stop(). 0, ERR_NOMEM or ERR_IO. */
 int resolver_start(struct resolver **out);
 void resolver_stop(struct resolver *resolver);
 

@@ -83,6 +83,7 @@ struct link_handler {
 	void (*round_end)(void *ctx);
 };
 
+/* 0 or ERR_NOMEM. */
 int link_set_new(struct ring *ring, const struct link_config *config,
 		 const struct link_handler *handler, void *ctx,
 		 struct link_set **out);
@@ -100,7 +101,8 @@ void link_set_tick(struct link_set *set, uint64_t now_ms);
 void link_set_accepted(void *set, struct ring_sock *sock,
 		       const struct sockaddr *addr);
 
-/* Dial; `owner` is set from the start. closed tells if it fails. */
+/* Dial; `owner` is set from the start. closed tells if it fails. 0, ERR_CLOSED
+ * (the set is stopping), ERR_FULL, ERR_NOMEM or those of ring_connect(). */
 int link_dial(struct link_set *set,
 	      const uint8_t remote[static SECP_PUBLIC_SIZE],
 	      const struct sockaddr *addr, socklen_t len, void *owner,

@@ -62,7 +62,8 @@ struct rlpx_handshake;
 struct rlpx_handshake *rlpx_handshake_new(const struct secp_key *key,
 					  const uint8_t *remote);
 void rlpx_handshake_free(struct rlpx_handshake *hs); /* erases; NULL is fine */
-/* Initiator: the auth packet to send first. */
+/* Initiator: the auth packet to send first. 0, or ERR_NOMEM or ERR_AUTH when
+ * the other side's key is none. */
 int rlpx_handshake_auth(struct rlpx_handshake *hs,
 			uint8_t out[static RLPX_PACKET_MAX], size_t *out_len);
 /*

@@ -139,7 +139,8 @@ void shard_failure_text(const struct shard_common *common, char *out,
  * bound on all bytes can be kept by removing whole slices.
  */
 uint64_t shard_slice_bytes_max(const struct archive_config *config);
-/* The slice that takes `sent`, made if need be. */
+/* The slice that takes `sent`, made if need be: 0, or the errors of
+ * slice_open(). */
 int shard_slice_for(struct shard *shard, uint32_t sent, struct slice **out);
 /* Note a failed write and decide what becomes of the shard. */
 void shard_note_failure(struct shard *shard, const struct slice *slice, int err,
@@ -160,6 +161,7 @@ bool fold_one(struct shard *shard, bool is_idle, uint32_t now_s);
  * Write chunks with the envelopes of a builder that has its index, in the
  * order of topics, and set chunk and offset of its entries. `bytes_of` may
  * look at the entry as it was before, and says NULL if there is nothing.
+ * Errors are those of slice_write_chunk(), and ERR_CORRUPT for such a NULL.
  */
 typedef const uint8_t *(*chunk_bytes_fn)(void *ctx, uint32_t ordinal,
 					 const struct run_entry *entry);

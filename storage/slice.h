@@ -116,7 +116,7 @@ void slice_read_end(struct slice_read *read);
 /* The first run, then the next. 0, ERR_NOTFOUND (no more) or ERR_CORRUPT. */
 int slice_read_run(struct slice_read *read, bool is_first,
 		   struct run_view *out);
-/* One run by its name. */
+/* One run by its name. 0 or ERR_CORRUPT. */
 int slice_read_one(struct slice_read *read, const struct slice_run *run,
 		   struct run_view *out);
 /* Bytes of an entry of a run of this read; NULL if it points nowhere. */
