@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <qrencode.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -110,7 +111,8 @@ void pay_text_policy(struct policy policy, char out[static PAY_TEXT_MAX])
 
 /* ---- QR ---- */
 
-#define QUIET 2
+#define QUIET     2
+#define QUIET_SVG 4
 
 /* Is the module dark? Outside of the code all is light. */
 static int is_dark(const QRcode *code, int x, int y)
@@ -137,4 +139,43 @@ int pay_text_qr(const char *text, FILE *out)
 	}
 	QRcode_free(code);
 	return 0;
+}
+
+char *pay_text_qr_svg(const char *text)
+{
+	QRcode *code = QRcode_encodeString(text, 0, QR_ECLEVEL_L, QR_MODE_8, 1);
+	char *svg = NULL;
+	size_t size;
+	FILE *out;
+	bool is_whole;
+	int side;
+
+	if (!code)
+		return NULL;
+	out = open_memstream(&svg, &size);
+	if (!out) {
+		QRcode_free(code);
+		return NULL;
+	}
+	side = code->width + 2 * QUIET_SVG;
+	(void)fprintf(out,
+		      "<svg xmlns=\"http://www.w3.org/2000/svg\" "
+		      "viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">"
+		      "<path fill=\"#fff\" d=\"M0 0h%dv%dH0z\"/><path d=\"",
+		      side, side, side, side);
+	for (int y = 0; y < code->width; y++) {
+		for (int x = 0; x < code->width; x++) {
+			if (is_dark(code, x, y))
+				(void)fprintf(out, "M%d %dh1v1h-1z",
+					      x + QUIET_SVG, y + QUIET_SVG);
+		}
+	}
+	(void)fputs("\"/></svg>\n", out);
+	QRcode_free(code);
+	is_whole = !ferror(out);
+	if (fclose(out) != 0 || !is_whole) {
+		free(svg);
+		return NULL;
+	}
+	return svg;
 }

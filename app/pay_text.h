@@ -24,6 +24,8 @@ void pay_text_policy(struct policy policy, char out[static PAY_TEXT_MAX]);
 /* A QR code of half blocks, light on dark, with its quiet zone. 0 or
  * ERR_RANGE. */
 int pay_text_qr(const char *text, FILE *out);
+/* The same as an SVG image; malloc'ed, NULL: too long or no memory. */
+char *pay_text_qr_svg(const char *text);
 
 /* Is it SNT, by the addresses of payments.md §19? */
 struct known_token {

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 
 #include "app/nodekey.h"
+#include "app/pay_page.h"
 #include "app/server_admin.h"
 #include "app/server_http.h"
 #include "app/server_payments.h"
@@ -115,15 +116,16 @@ static int start_http(struct server *server, const char *listen,
 static void make_routes(struct server *server)
 {
 	struct payments *payments = server->payments.payments;
-	struct http_route routes[PAY_HTTP_ROUTES > SERVER_ADMIN_ROUTES
-					 ? PAY_HTTP_ROUTES
-					 : SERVER_ADMIN_ROUTES];
+	struct http_route routes[SERVER_HTTP_ROUTES_MAX];
 
 	server_http_init(&server->routes, server->archive, payments);
 	if (payments) {
 		pay_http_routes(payments, routes);
 		server_http_add(server->routes.public_routes, routes,
 				PAY_HTTP_ROUTES);
+		pay_page_routes(payments, routes);
+		server_http_add(server->routes.public_routes, routes,
+				PAY_PAGE_ROUTES);
 	}
 	server_admin_routes(&server->admin, true, routes);
 	server_http_add(server->routes.private_routes, routes,

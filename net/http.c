@@ -18,6 +18,11 @@
 #include "core/err.h"
 #include "net/forwarded.h"
 
+/* Of our own pages: nothing from elsewhere, no frame around them. */
+#define PAGE_POLICY                                                            \
+	"default-src 'none'; script-src 'self'; style-src 'self'; "            \
+	"img-src 'self'; connect-src 'self'; base-uri 'none'; "                \
+	"form-action 'none'; frame-ancestors 'none'"
 #define HOST_MAX 256
 
 /* An answer that is awaited. */
@@ -286,6 +291,9 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection,
 	(void)MHD_add_response_header(response, "Content-Type", answer->type);
 	(void)MHD_add_response_header(response, "X-Content-Type-Options",
 				      "nosniff");
+	if (strncmp(answer->type, "text/html", 9) == 0)
+		(void)MHD_add_response_header(
+			response, "Content-Security-Policy", PAGE_POLICY);
 	if (answer->is_private)
 		(void)MHD_add_response_header(response, "Cache-Control",
 					      "no-store");

@@ -1,0 +1,190 @@
+/*
+ * The payment page as a browser runs it: its own script in a document of
+ * jsdom, with a wallet that is the chain's node. And its pure part against
+ * the vector of the specification.
+ */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { JSDOM } from 'jsdom'
+import { keccak256 } from 'ethereum-cryptography/keccak.js'
+import { runOk, until } from './harness.mjs'
+import { hex } from './peer.mjs'
+import { PRICE, Shop, SNT, claimText as expectedText, keyFile } from './paying.mjs'
+import * as claim from '../../web/claim.mjs'
+
+test('the text to sign, the amounts and the call of the token', () => {
+	const vectors = JSON.parse(readFileSync(new URL('../vectors/payments.json', import.meta.url)))
+	const fields = {
+		server: 'a'.repeat(128), node: 'b'.repeat(128), chain_id: 1, token: `0x${'1'.repeat(40)}`, payee: `0x${'2'.repeat(40)}`,
+		payer: `0x${'3'.repeat(40)}`, tx: `0x${'4'.repeat(64)}`, transfer: 0, offer: `0x${'5'.repeat(64)}`,
+	}
+	assert.equal(claim.claimText(fields), expectedText(fields))
+	assert.ok(JSON.stringify(vectors).includes('8ac2ff85f34d91645336f23f22566a440596b9da16ee5ce8b930c189d632d293'))
+	/* payments.md §4.5, §6.3: the worked example. */
+	const worked = claim.claimText({
+		server: 'fda1cff674c90c9a197539fe3dfb53086ace64f83ed7c6eabec741f7f381cc803e52ab2cd55d5569bce4347107a310dfd5f88a010cd2ffd1005ca406f1842877',
+		node: 'ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f',
+		chain_id: 1, token: '0x744d70fdbe2ba4cf95131626614a1763df805b9e', payee: '0x90f79bf6eb2c4f870365e785982e1f101e93b906',
+		payer: '0x70997970c51812dc3a010c7d01b50e0d17dc79c8', tx: '0x1734f4ff6840ec92b589ca7fc2adbee3c8bcb16b4bffe9954496e00f9d27eeb1',
+		transfer: 0, offer: '0x733ce45401fd4ab2ef15861d613f8042b09aa307003c7133284572f1f54690a4',
+	})
+	assert.equal(worked.length, 755)
+	assert.equal(hex(keccak256(new TextEncoder().encode(worked))), '8ac2ff85f34d91645336f23f22566a440596b9da16ee5ce8b930c189d632d293')
+	assert.equal(claim.amountText('1500000000000000000', 18), '1.5')
+	assert.equal(claim.amountText('1', 18), '0.000000000000000001')
+	assert.equal(claim.amountText('100', 0), '100')
+	assert.equal(claim.timeText(3, 2592000), '3 months')
+	assert.equal(claim.timeText(1, 90), '90 seconds')
+	assert.equal(claim.transferData(`0x${'2'.repeat(40)}`, 255n),
+		`0xa9059cbb${'0'.repeat(24)}${'2'.repeat(40)}${'0'.repeat(62)}ff`)
+	for (const bad of ['', 'enode://', 'ab'.repeat(63), `${'ab'.repeat(64)} x`, 'zz'.repeat(64)])
+		assert.equal(claim.nodeOf(bad), null)
+	assert.equal(claim.nodeOf(` enode://${'AB'.repeat(64)}@127.0.0.1:30303?discport=0 `), 'ab'.repeat(64))
+	assert.equal(claim.hexOf('0x12', 2), null)
+})
+
+const realFetch = fetch
+
+/* A document with the page of this server, and a wallet if one is given. */
+async function openPage(t, shop, wallet, { storage = {} } = {}) {
+	const { body } = await shop.http('GET', '/')
+	const dom = new JSDOM(body, { url: `${shop.url}/` })
+	const { window } = dom
+	for (const [key, value] of Object.entries(storage))
+		window.localStorage.setItem(key, value)
+	window.ethereum = wallet
+	const globals = {
+		window, document: window.document, localStorage: window.localStorage, location: window.location, Option: window.Option,
+		fetch: (path, options) => realFetch(new URL(path, shop.url), options),
+	}
+	Object.assign(globalThis, globals)
+	/* A module is run once for each address. */
+	await import(`../../web/pay.mjs?${Math.random()}`)
+	t.after(() => window.close())
+	const $ = (id) => window.document.getElementById(id)
+	const said = []
+	new window.MutationObserver(() => said.push($('state').textContent)).observe($('state'), { childList: true })
+	return {
+		$, window, said,
+		type(id, text) {
+			$(id).value = text
+			$(id).dispatchEvent(new window.Event('input'))
+		},
+		saw: (id, pattern, ms = 60000) => until(`${pattern} in ${id}`, () => {
+			const text = $('problem').hidden ? '' : $('problem').textContent
+			assert.ok(id === 'problem' || text === '', text)
+			return pattern.test($(id).textContent)
+		}, ms),
+	}
+}
+
+/* EIP-1193, as far as the page asks, over the chain's own accounts. */
+function walletOf(shop, account, { refuses = [] } = {}) {
+	const asked = []
+	return {
+		asked,
+		async request({ method, params }) {
+			asked.push(method)
+			if (refuses.includes(method))
+				throw Object.assign(new Error('no'), { code: 4001 })
+			if (method === 'eth_requestAccounts')
+				return [account]
+			return shop.chain.rpc(method, ...(params ?? []))
+		},
+	}
+}
+
+test('the page', async (t) => {
+	const shop = await Shop.start(t, { option: { unit: '30d', activate: 3 } })
+	const [, alice, poor, hand] = shop.chain.accounts
+	await shop.fund(alice)
+	await shop.fund(hand)
+
+	await t.test('comes with a policy that lets nothing foreign in', async () => {
+		const { status, headers, body } = await shop.http('GET', '/')
+		assert.equal(status, 200)
+		assert.match(headers['content-type'], /^text\/html/)
+		assert.match(headers['content-security-policy'], /default-src 'none'.*frame-ancestors 'none'/)
+		assert.doesNotMatch(body, /<script>|style=|https?:\/\//)
+		for (const [path, type] of [['/pay.mjs', 'text/javascript'], ['/claim.mjs', 'text/javascript'], ['/pay.css', 'text/css']]) {
+			const file = await shop.http('GET', path)
+			assert.equal(file.status, 200)
+			assert.ok(file.headers['content-type'].startsWith(type))
+			assert.equal(file.body, readFileSync(new URL(`../../web${path}`, import.meta.url), 'utf8'))
+		}
+	})
+
+	await t.test('draws the code of a payment that is offered, and of no other', async () => {
+		const id = shop.offer.decoded.options[0].option_id
+		const good = await shop.http('GET', `/qr.svg?option=${id}&units=3`)
+		assert.equal(good.status, 200)
+		assert.equal(good.headers['content-type'], 'image/svg+xml')
+		assert.match(good.body, /^<svg .*<\/svg>\n$/s)
+		for (const query of ['', '?option=1', `?option=${id}&units=0`, `?option=${id}&units=99999999999`, `?option=${id}&units=-1`,
+			`?option=x&units=1`, `?option=${id + 1}&units=1`])
+			assert.equal((await shop.http('GET', `/qr.svg${query}`)).status, 404, query)
+	})
+
+	await t.test('pays and claims with the wallet of the browser', async () => {
+		const key = keyFile(t)
+		const wallet = walletOf(shop, alice)
+		const page = await openPage(t, shop, wallet)
+		assert.match(page.$('price').textContent, /^100 SNT for 1 month$/)
+		assert.equal(page.$('wallet').disabled, true)
+		page.type('node', 'enode://nonsense')
+		assert.equal(page.$('node-problem').hidden, false)
+		page.type('node', `enode://${key.node}@1.2.3.4:30303`)
+		page.type('units', '3')
+		assert.equal(page.$('sum').textContent, '300 SNT')
+		page.$('wallet').click()
+		await page.saw('state', /Paid\. The server serves your node until/)
+		assert.match(page.said.join('\n'), /Confirm the payment.*Sign the claim.*The claim was received/s)
+		const shown = await shop.admin('entitlements', 'show', key.node)
+		assert.equal(shown.ledger[0].value, `${3n * PRICE}`)
+		assert.match(page.$('claims').textContent, /Paid\..*Forget/)
+		const { stdout } = await runOk(['entitlement', shop.daemon.enode, '--nodekey', key.path, '--json'])
+		assert.ok(JSON.parse(stdout).expiry > Date.now() / 1000 + 80 * 86400)
+	})
+
+	await t.test('asks for nothing when the account is too poor', async () => {
+		const wallet = walletOf(shop, poor)
+		const page = await openPage(t, shop, wallet)
+		page.type('node', keyFile(t).node)
+		page.$('wallet').click()
+		await page.saw('problem', /this account holds 0 SNT, the sum is 100/)
+		assert.ok(!wallet.asked.includes('eth_sendTransaction'))
+	})
+
+	await t.test('goes on with a payment that was made before the page was closed', async () => {
+		const key = keyFile(t)
+		const first = await openPage(t, shop, walletOf(shop, alice, { refuses: ['personal_sign'] }))
+		first.type('node', key.node)
+		first.$('wallet').click()
+		await first.saw('problem', /The wallet says no/)
+		const storage = { 'restante-claims': first.window.localStorage.getItem('restante-claims') }
+		const second = await openPage(t, shop, walletOf(shop, alice), { storage })
+		const [again] = second.$('claims').getElementsByTagName('button')
+		assert.equal(again.textContent, 'Go on')
+		again.click()
+		await second.saw('state', /Paid\./)
+		assert.equal((await shop.admin('entitlements', 'show', key.node)).ledger[0].value, `${PRICE}`)
+	})
+
+	await t.test('takes a payment of another wallet by hand', async () => {
+		const key = keyFile(t)
+		const page = await openPage(t, shop, undefined)
+		assert.equal(page.$('wallet').hidden, true)
+		page.type('node', key.node)
+		assert.match(page.$('link').href, new RegExp(`^ethereum:${shop.token}@31337/transfer\\?address=${shop.payee}&uint256=${100n * SNT}$`, 'i'))
+		const tx = await shop.pay(hand, PRICE)
+		page.type('payer', hand)
+		page.type('tx', tx)
+		page.type('signature', await shop.chain.sign(hand, 'something else'))
+		page.$('file').click()
+		await page.saw('problem', /the payer has not signed this claim/)
+		page.type('signature', await shop.chain.sign(hand, page.$('text').value))
+		page.$('file').click()
+		await page.saw('state', /Paid\./)
+	})
+})
