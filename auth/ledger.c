@@ -695,7 +695,7 @@ static int load_counts(struct ledger *ledger, struct ledger_tx *tx)
 			err = ERR_CORRUPT;
 			break;
 		}
-		write_count_keys(ledger, &rec, keys);
+		rows_count_keys(ledger, &rec, keys);
 		for (int i = 0; i < 3 && !err; i++)
 			err = counts_add(&ledger->counts, keys[i]);
 	}

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "auth/ledger_private.h"
+#include "auth/ledger_rows.h"
 #include "core/bytes.h"
 #include "core/err.h"
 
@@ -34,7 +34,7 @@ static void put_order(struct group *group, const struct ledger_task *task,
 	event->kind = (uint8_t)(LEDGER_KIND_ORDER + (unsigned)task->op);
 	(void)snprintf(event->text, sizeof(event->text), "%s",
 		       task->text ? task->text : "");
-	write_event(group, event);
+	rows_event(group, event);
 }
 
 /* ---- finality ---- */

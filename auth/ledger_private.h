@@ -203,8 +203,8 @@ void write_result(struct group *group, struct result *result);
 void write_keep(struct group *group, const uint8_t key[static CLAIM_KEY_SIZE]);
 bool write_is_kept(const struct claim_record *rec, uint64_t now_s);
 /* How a claim counts: its source, node and payer. */
-void write_count_keys(const struct ledger *ledger,
-		      const struct claim_record *rec, uint64_t out[static 3]);
+void rows_count_keys(const struct ledger *ledger,
+		     const struct claim_record *rec, uint64_t out[static 3]);
 
 /* Find what stands behind a claim; used by readers and the writer. */
 struct credited {
@@ -216,9 +216,6 @@ struct credited {
 void read_credited(struct ledger_tx *tx, const struct claim *claim,
 		   const uint8_t key[static CLAIM_KEY_SIZE],
 		   struct credited *out);
-
-/* Give an event its index and time, and store it. */
-void write_event(struct group *group, struct ledger_event *event);
 
 /* ---- orders that concern neither a claim nor a node ---- */
 
