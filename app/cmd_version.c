@@ -7,6 +7,8 @@
 #include "app/command.h"
 #include "app/version.h"
 
+const char *version_commit = "unknown";
+
 static const struct setting options[] = {
 	{"json", NULL, SETTING_BOOL, "false", NULL, NULL, NULL,
 	 "print JSON, for programs"},
@@ -36,11 +38,11 @@ int cmd_version(int argc, char **argv)
 	if (settings_bool(args.options, "json"))
 		printf("{\"version\":\"%s\",\"commit\":\"%s\","
 		       "\"compiler\":\"%s\",\"io_uring\":%s}\n",
-		       VERSION_TEXT, VERSION_COMMIT, VERSION_COMPILER,
+		       VERSION_TEXT, version_commit, VERSION_COMPILER,
 		       has_uring() ? "true" : "false");
 	else
 		printf("restante %s\ncommit %s\ncompiler %s\nio_uring %s\n",
-		       VERSION_TEXT, VERSION_COMMIT, VERSION_COMPILER,
+		       VERSION_TEXT, version_commit, VERSION_COMPILER,
 		       has_uring() ? "yes" : "no");
 	args_release(&args);
 	return EXIT_OK;

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "app/command.h"
+#include "app/commit.h"
+#include "app/version.h"
 
 static const struct command commands[] = {
 	{"serve", "run the server", cmd_serve},
@@ -44,6 +46,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
 
+	version_commit = VERSION_COMMIT;
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
 	    strcmp(name, "help") == 0) {
 		print_help(argc > 1 ? stdout : stderr);

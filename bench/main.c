@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "app/command.h"
+#include "app/commit.h"
+#include "app/version.h"
 #include "bench/scenarios.h"
 #include "bench/suite.h"
 
@@ -47,6 +49,7 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
 
+	version_commit = VERSION_COMMIT;
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
 		print_help(argc > 1 ? stdout : stderr);
 		return argc > 1 ? EXIT_OK : EXIT_USAGE;

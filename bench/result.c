@@ -83,7 +83,7 @@ void result_machine(const char *data_dir)
 		      cores, memory);
 	put_key("kernel", uts.release, ",");
 	put_key("version", VERSION_TEXT, ",");
-	put_key("commit", VERSION_COMMIT, ",");
+	put_key("commit", version_commit, ",");
 	(void)fprintf(out_file, ",\"keccak_width\":%u", keccak_width());
 	put_key("data_dir", data_dir, ",");
 	(void)fputs("}\n", out_file);
@@ -91,7 +91,7 @@ void result_machine(const char *data_dir)
 	if (!is_quiet)
 		(void)fprintf(stderr, "%s, %ld cores, %.0f GiB, Linux %s, %s\n",
 			      name, cores, (double)memory / (1u << 30),
-			      uts.release, VERSION_COMMIT);
+			      uts.release, version_commit);
 }
 
 static const char *curve_name;
