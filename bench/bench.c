@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -72,6 +73,47 @@ void bench_fail(const char *format, ...)
 	_exit(1);
 }
 
+/* ---- rounds ---- */
+
+#define ROUNDS_MIN_QUICK 2u
+#define ROUNDS_MIN_FULL  3u
+
+/* Counting costs each system call a little: spans do it in a round for it. */
+static bool is_counting_calls;
+
+void bench_rounds(struct bench *bench, double share)
+{
+	uint64_t now_ms = clock_mono_ms();
+	uint64_t left_ms =
+		bench->deadline_ms > now_ms ? bench->deadline_ms - now_ms : 0;
+
+	bench->loop_deadline_ms = now_ms + (uint64_t)((double)left_ms * share);
+	bench->round_ms = bench->longest_ms = 0;
+}
+
+bool bench_has_round(struct bench *bench, unsigned round)
+{
+	unsigned least = bench->is_full ? ROUNDS_MIN_FULL : ROUNDS_MIN_QUICK;
+	uint64_t now_ms = clock_mono_ms();
+	bool has_time;
+
+	if (bench->round_ms && now_ms - bench->round_ms > bench->longest_ms)
+		bench->longest_ms = now_ms - bench->round_ms;
+	bench->round_ms = now_ms;
+	has_time = bench->deadline_ms == 0 ||
+		   now_ms + bench->longest_ms <= bench->loop_deadline_ms;
+	is_counting_calls = round == bench->rounds + 1 && has_time &&
+			    !usage_calls_missing();
+	if (round > bench->rounds)
+		return is_counting_calls;
+	return has_time || round <= least;
+}
+
+double bench_case_s(const struct bench *bench)
+{
+	return bench->is_full ? 0.5 : 0.25;
+}
+
 /* ---- folders ---- */
 
 static int remove_one(const char *path, const struct stat *st, int type,
@@ -128,6 +170,44 @@ static int drop_one(const char *path, const struct stat *st, int type,
 void bench_drop_pages(const char *path)
 {
 	(void)nftw(path, drop_one, FOLDER_DESCRIPTORS, FTW_PHYS);
+}
+
+static uint64_t pages_all, pages_cached;
+
+static int count_cached(const char *path, const struct stat *st, int type,
+			struct FTW *ftw)
+{
+	size_t size = (size_t)st->st_size;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t pages = (size + page - 1) / page;
+	unsigned char *there = NULL;
+	void *map = MAP_FAILED;
+	int fd = -1;
+
+	(void)ftw;
+	if (type == FTW_F && size > 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	there = malloc(pages);
+	map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (there && map != MAP_FAILED && mincore(map, size, there) == 0) {
+		pages_all += (uint64_t)st->st_blocks * 512 / page;
+		for (size_t i = 0; i < pages; i++)
+			pages_cached += there[i] & 1;
+	}
+	if (map != MAP_FAILED)
+		(void)munmap(map, size);
+	free(there);
+	(void)close(fd);
+	return 0;
+}
+
+double bench_cached(const char *path)
+{
+	pages_all = pages_cached = 0;
+	(void)nftw(path, count_cached, FOLDER_DESCRIPTORS, FTW_PHYS);
+	return pages_all ? (double)pages_cached / (double)pages_all : 0;
 }
 
 const char *bench_folder(const struct bench *bench, const char *name,
@@ -271,14 +351,27 @@ static void sample(const struct span *span, struct usage_sample *out)
 		bench_fail("process %d has ended", (int)span->pid);
 }
 
+static void sync_below(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd))
+		sync();
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 void span_begin(struct span *span, pid_t pid, const char *dir)
 {
 	*span = (struct span){.pid = pid, .dir = dir};
 	if (dir)
-		sync();
-	span->device = dir ? usage_device_written(dir) : 0;
+		sync_below(dir);
+	span->has_device = dir && usage_device_written(dir, &span->device);
+	span->has_calls = pid && is_counting_calls &&
+			  usage_calls_open(&span->counter, pid);
+	span->busy_ns = usage_machine_busy_ns();
 	sample(span, &span->begin);
-	span->own_ns = bench_cpu_ns();
+	span->own_ns = span->all_own_ns = bench_cpu_ns();
 	span->begin_ns = clock_mono_ns();
 }
 
@@ -302,6 +395,30 @@ static void wait_until_quiet(const struct span *span)
 	}
 }
 
+static uint64_t others_ns, others_wall_ns;
+
+/* Ticks are coarse: it is the sum over many spans that says something. */
+static void count_others(struct span *span)
+{
+	uint64_t ours_ns;
+
+	if (span->busy_ns == 0)
+		return;
+	span->busy_ns = usage_machine_busy_ns() - span->busy_ns;
+	span->all_ns = clock_mono_ns() - span->begin_ns;
+	ours_ns = bench_cpu_ns() - span->all_own_ns;
+	if (span->pid)
+		ours_ns += span->used.cpu_ns;
+	if (span->busy_ns > ours_ns)
+		others_ns += span->busy_ns - ours_ns;
+	others_wall_ns += span->all_ns;
+}
+
+double span_others(void)
+{
+	return others_wall_ns ? (double)others_ns / (double)others_wall_ns : 0;
+}
+
 void span_end(struct span *span)
 {
 	struct usage_sample now = {0};
@@ -315,9 +432,16 @@ void span_end(struct span *span)
 	span->used.cpu_ns -= span->begin.cpu_ns;
 	span->used.switches -= span->begin.switches;
 	span->used.written_bytes -= span->begin.written_bytes;
-	span->used.syscalls_rw -= span->begin.syscalls_rw;
-	if (span->dir) {
-		sync();
-		span->device = usage_device_written(span->dir) - span->device;
+	span->used.calls_rw -= span->begin.calls_rw;
+	count_others(span);
+	if (span->has_calls)
+		span->calls = usage_calls_close(&span->counter);
+	if (span->has_device) {
+		uint64_t before = span->device;
+
+		sync_below(span->dir);
+		span->has_device =
+			usage_device_written(span->dir, &span->device);
+		span->device -= before;
 	}
 }

@@ -24,6 +24,9 @@ struct bench {
 	uint64_t seed;
 	bool is_full; /* the large sizes too */
 	enum ring_engine engine;
+	/* What bench_has_round() goes by. */
+	uint64_t deadline_ms; /* of the scenario; 0: none */
+	uint64_t loop_deadline_ms, round_ms, longest_ms;
 };
 
 /*
@@ -45,6 +48,8 @@ struct scenario {
 	 "all sizes, more rounds"}, \
 	{"seed", NULL, SETTING_U64, "42", "0", NULL, "number", \
 	 "the same gives the same envelopes and requests"}, \
+	{"budget", NULL, SETTING_U64, "0", "0", "86400", "seconds", \
+	 "leave rounds out when they would take longer; 0: never"}, \
 	{"dir", NULL, SETTING_TEXT, "bench-results", "1", "900", "folder", \
 	 "where a temporary folder is made; its device is measured"}, \
 	{"out", NULL, SETTING_TEXT, "", NULL, "900", "file", \
@@ -64,13 +69,35 @@ void bench_not_at_end(void (*undo)(void *ctx), const void *ctx);
 /* Run what bench_at_end() was given. */
 void bench_end(void);
 
+/*
+ * A loop of rounds, the first of which, 0, warms up and is not counted:
+ *
+ *     bench_rounds(bench, share);
+ *     for (round = 0; bench_has_round(bench, round); round++)
+ *
+ * Behind bench->rounds there is one more if system calls can be counted here:
+ * its spans count them, and meters take nothing else from it. The loop ends
+ * earlier when a further round would go beyond `share` (0..1) of the time
+ * that the scenario has left; but never before two, three with --full, were
+ * counted.
+ */
+void bench_rounds(struct bench *bench, double share);
+bool bench_has_round(struct bench *bench, unsigned round);
+/* How long one case should take in a round. */
+double bench_case_s(const struct bench *bench);
+
 /* An empty folder of this name below bench->dir; returns `path`. */
 const char *bench_folder(const struct bench *bench, const char *name,
 			 char path[static BENCH_PATH_MAX]);
 void bench_remove(const char *path);           /* with all that is in it */
 uint64_t bench_folder_bytes(const char *path); /* on disk */
-/* Push the pages of all files below out of the page cache. */
+/*
+ * Push the pages of all files below out of the page cache. Those that a process
+ * has mapped and touched stay: stop it before. bench_cached() says how much of
+ * the files is still there, 0..1.
+ */
 void bench_drop_pages(const char *path);
+double bench_cached(const char *path);
 
 /*
  * A child process: argv[0] is looked up in PATH. Its standard output goes to
@@ -97,7 +124,11 @@ struct span {
 	const char *dir;
 	uint64_t begin_ns, wall_ns;
 	uint64_t own_ns; /* CPU of this program */
+	bool has_device, has_calls;
 	uint64_t device;
+	uint64_t calls;                       /* system calls */
+	uint64_t all_own_ns, busy_ns, all_ns; /* until span_end() */
+	struct usage_calls counter;
 	struct usage_sample begin, used; /* `used` has resident memory as is */
 };
 void span_begin(struct span *span, pid_t pid, const char *dir);
@@ -105,5 +136,10 @@ void span_begin(struct span *span, pid_t pid, const char *dir);
 void span_stop(struct span *span);
 /* Wait until the process is quiet and all is written; then take the rest. */
 void span_end(struct span *span);
+/*
+ * Over all spans so far: what others than the server and this program used of
+ * the processors, the kernel's own threads among them, in processors.
+ */
+double span_others(void);
 
 #endif

@@ -147,3 +147,11 @@ void daemon_stop(struct daemon *daemon)
 	bench_stop(daemon->pid, STOP_WAIT_MS);
 	daemon->pid = 0;
 }
+
+void daemon_kill(struct daemon *daemon)
+{
+	bench_not_at_end(kill_it, daemon);
+	(void)kill(daemon->pid, SIGKILL);
+	(void)waitpid(daemon->pid, NULL, 0);
+	daemon->pid = 0;
+}

@@ -27,6 +27,8 @@ void daemon_start(struct daemon *daemon, const struct bench *bench,
 		  const char *datadir, const char *const *flags);
 /* SIGTERM; complains loudly when it has ended before, or ends badly. */
 void daemon_stop(struct daemon *daemon);
+/* SIGKILL, as a crash would. */
+void daemon_kill(struct daemon *daemon);
 /* What the flags of every run are, for the report. */
 const char *daemon_settings(void);
 

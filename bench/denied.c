@@ -110,7 +110,8 @@ static void run(struct bench *bench)
 		daemon_start(&daemons[i], bench, dirs[i],
 			     i ? paid_flags : NULL);
 	}
-	for (unsigned round = 0; round <= bench->rounds; round++)
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++)
 		for (unsigned i = 0; i < KINDS; i++)
 			measure(bench, &daemons[kinds[i].is_paid], &kinds[i],
 				&meters[round ? i : KINDS]);

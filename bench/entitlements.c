@@ -356,8 +356,7 @@ static void check_answers(const struct sized *sized)
 	}
 }
 
-static void measure_size(const struct bench *bench, uint32_t records,
-			 uint32_t checks)
+static void measure_size(struct bench *bench, uint32_t records, uint32_t checks)
 {
 	struct sized *sized = calloc(1, sizeof(*sized));
 	struct access_rules rules = {.mode = ACCESS_PAID};
@@ -381,7 +380,8 @@ static void measure_size(const struct bench *bench, uint32_t records,
 	node_of(0, records, node);
 	for (unsigned i = 0; i < KINDS; i++)
 		probe_open(&sized->probes[i], ledger_gate(ledger), node);
-	for (unsigned round = 0; round <= bench->rounds; round++)
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++)
 		measure(sized, checks, round > 0);
 	check_answers(sized);
 	put(sized);

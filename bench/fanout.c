@@ -46,7 +46,8 @@ static void run_fanout(struct bench *bench)
 
 	if (!meters)
 		bench_fail("no memory");
-	for (unsigned round = 0; round <= bench->rounds; round++) {
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
 		/* A server of its own: what a peer is told on connecting does
 		 * not count. */
 		daemon_start(&daemon, bench,
@@ -60,6 +61,12 @@ static void run_fanout(struct bench *bench)
 		       "restante", "rate", "deliveries/s", true);
 	meters_put_one(&meters[0].cpu, "fanout", "gossip to 100 peers",
 		       "restante", "cpu", "us/delivery", false);
+	meters_put_one(&meters[0].own, "fanout", "gossip to 100 peers",
+		       "restante", "load_cpu", "us/delivery", false);
+	meters_put_one(&meters[0].switches, "fanout", "gossip to 100 peers",
+		       "restante", "switches", "1/delivery", false);
+	meters_put_one(&meters[0].memory, "fanout", "gossip to 100 peers",
+		       "restante", "memory", "MB", false);
 	free(meters);
 }
 

@@ -14,46 +14,47 @@
 #define ABSENT       1000000 /* no envelope has topics from here on */
 
 enum what {
-	EVERYTHING,
-	EVERYTHING_BLOOM, /* asked for by a bloom of all ones */
+	EVERYTHING,  /* asked for by a bloom of all ones */
+	DENSE_BLOOM, /* all ones but one bit: each topic must be looked at */
 	ONE_TOPIC,
 	MANY_TOPICS,
 	NO_TOPIC,
 	SPARSE_BLOOM, /* made of one topic; others match it by chance */
+	WHATS
 };
 
-static const char *const names[] = {
-	"everything", "everything, bloom of all ones",
-	"one topic",  "100 topics",
-	"no match",   "sparse bloom"};
+static const char *const names[WHATS] = {"everything", "bloom, one bit unset",
+					 "one topic",  "100 topics",
+					 "no match",   "sparse bloom"};
 
 struct kind {
 	enum what what;
 	unsigned clients;
 	uint32_t page;
-	uint32_t queries; /* of all clients in a round */
+	uint32_t queries; /* of all clients in a round; 0: by time */
 	uint32_t pages;   /* of each, 0: to the end */
 	bool is_cold;
-	bool in_quick;
 };
 
-static const struct kind kinds[] = {
-	{EVERYTHING, 1, 1000, 1, 0, false, true},
-	{EVERYTHING, 8, 1000, 8, 0, false, true},
-	{EVERYTHING, 64, 1000, 64, 40, false, false},
-	{EVERYTHING, 8, 100, 8, 0, false, false},
-	{EVERYTHING, 1, 1000, 1, 0, true, false},
-	{EVERYTHING_BLOOM, 8, 1000, 8, 0, false, false},
-	{ONE_TOPIC, 1, 1000, 500, 0, false, true},
-	{ONE_TOPIC, 8, 1000, 2000, 0, false, true},
-	{ONE_TOPIC, 1, 1000, 100, 0, true, false},
-	{MANY_TOPICS, 1, 1000, 4, 0, false, true},
-	{MANY_TOPICS, 8, 1000, 16, 0, false, false},
-	{NO_TOPIC, 1, 1000, 2000, 0, false, true},
-	{NO_TOPIC, 8, 1000, 8000, 0, false, false},
-	{SPARSE_BLOOM, 1, 1000, 200, 0, false, true},
+static const struct kind quick_kinds[] = {
+	{EVERYTHING, 1, 1000, 0, 0, false},
+	{EVERYTHING, 8, 1000, 0, 0, false},
+	{DENSE_BLOOM, 8, 1000, 0, 0, false},
+	{ONE_TOPIC, 1, 1000, 0, 0, false},
+	{ONE_TOPIC, 8, 1000, 0, 0, false},
+	{ONE_TOPIC, 1, 1000, 0, 0, true},
+	{MANY_TOPICS, 1, 1000, 0, 0, false},
+	{NO_TOPIC, 1, 1000, 0, 0, false},
+	{SPARSE_BLOOM, 1, 1000, 0, 0, false},
 };
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+static const unsigned clients_of[] = {1, 8, 64};
+static const uint32_t pages_of[] = {1000, 100};
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define KINDS_MAX    (WHATS * COUNT(clients_of) * COUNT(pages_of) * 2)
+#define QUERIES_MAX  20000u
+#define QUERIES_COLD 32u
+#define WARM_QUERIES 4u
+#define WARM_PAGES   20u
 
 struct asker {
 	const struct kind *kind;
@@ -101,9 +102,11 @@ static bool next(void *ctx, uint64_t number, struct mail_query *query)
 	query->upper_s = clock_wall_s();
 	switch (kind->what) {
 	case EVERYTHING:
-	case EVERYTHING_BLOOM:
+	case DENSE_BLOOM:
 		query->has_bloom = true;
 		memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
+		if (kind->what == DENSE_BLOOM)
+			query->bloom.bits[random % BLOOM_SIZE] = 0x7f;
 		break;
 	case ONE_TOPIC:
 		ask_topics(query, topics, random, 1, TOPICS);
@@ -119,6 +122,8 @@ static bool next(void *ctx, uint64_t number, struct mail_query *query)
 		bloom_add_deployed(&query->bloom,
 				   corpus_topic(random % TOPICS));
 		break;
+	case WHATS:
+		break;
 	}
 	return true;
 }
@@ -126,16 +131,23 @@ static bool next(void *ctx, uint64_t number, struct mail_query *query)
 /* What a round delivers, if that is known. */
 static uint64_t expected(const struct kind *kind, uint64_t archived)
 {
-	if (kind->what == EVERYTHING || kind->what == EVERYTHING_BLOOM)
-		return kind->pages ? (uint64_t)kind->pages * kind->page *
-					     kind->queries
-				   : archived * kind->queries;
+	uint64_t each = (uint64_t)kind->pages * kind->page;
+
+	if (kind->what == EVERYTHING)
+		return (each && each < archived ? each : archived) *
+		       kind->queries;
 	return kind->what == NO_TOPIC ? 0 : UINT64_MAX;
 }
 
-static void measure(const struct bench *bench, const struct daemon *daemon,
-		    const struct kind *kind, uint64_t seed, uint64_t archived,
-		    struct meters *meters, struct meters *per_query)
+/* What one case has gathered: by envelope and by query. */
+struct figures {
+	struct meters envelopes, queries;
+	struct series cached;
+};
+
+static void ask(const struct bench *bench, const struct daemon *daemon,
+		const struct kind *kind, uint64_t seed, uint64_t archived,
+		struct figures *figures)
 {
 	struct asker *asker = calloc(1, sizeof(*asker));
 	struct load_pull load = {
@@ -146,8 +158,8 @@ static void measure(const struct bench *bench, const struct daemon *daemon,
 		.next = next,
 		.ctx = asker,
 		.pages_max = kind->pages,
-		.pages_time = &meters->round,
-		.queries_time = &per_query->round,
+		.pages_time = &figures->envelopes.round,
+		.queries_time = &figures->queries.round,
 	};
 	uint64_t want = expected(kind, archived);
 
@@ -156,85 +168,180 @@ static void measure(const struct bench *bench, const struct daemon *daemon,
 	asker->kind = kind;
 	asker->seed = seed;
 	asker->span.pid = daemon->pid;
-	if (kind->is_cold)
-		bench_drop_pages(daemon->datadir);
 	load_pull_run(&load);
 	span_end(&asker->span);
 	if (want != UINT64_MAX && load.envelopes != want)
 		bench_fail("%s: %lu envelopes came instead of %lu",
 			   names[kind->what], (unsigned long)load.envelopes,
 			   (unsigned long)want);
-	meters_add(meters, &asker->span, (double)load.envelopes);
-	meters_add(per_query, &asker->span, (double)load.queries);
+	meters_add(&figures->envelopes, &asker->span, (double)load.envelopes);
+	meters_add(&figures->queries, &asker->span, (double)load.queries);
 	free(asker);
 }
 
 static void put(const struct kind *kind, uint32_t archived,
-		const struct meters *meters, const struct meters *per_query)
+		const struct figures *f)
 {
+	bool is_all = kind->what == EVERYTHING || kind->what == DENSE_BLOOM;
 	char work[128];
-	bool is_all =
-		kind->what == EVERYTHING || kind->what == EVERYTHING_BLOOM;
 
+	if (f->queries.rate.count == 0)
+		return;
 	(void)snprintf(work, sizeof(work),
 		       "%s of %u, pages of %u, %u clients%s", names[kind->what],
 		       archived, kind->page, kind->clients,
 		       kind->is_cold ? ", cold" : "");
-	if (is_all)
-		meters_put(meters, "fetch", work, "restante", "envelope");
-	else
-		meters_put(per_query, "fetch", work, "restante", "query");
-	if (!is_all && meters->cpu.count > 0)
-		meters_put_one(&meters->cpu, "fetch", work, "restante",
+	if (kind->page == pages_of[0] && !kind->is_cold)
+		result_curve(names[kind->what], kind->clients);
+	meters_put(is_all ? &f->envelopes : &f->queries, "fetch", work,
+		   "restante", is_all ? "envelope" : "query");
+	result_curve(NULL, 0);
+	if (!is_all)
+		meters_put_one(&f->envelopes.cpu, "fetch", work, "restante",
 			       "cpu_envelope", "us/envelope", false);
+	meters_put_one(&f->cached, "fetch", work, "restante", "cached_before",
+		       "of the files", false);
+}
+
+/* ---- rounds ---- */
+
+/* How much of it takes about bench_case_s(), by a first try. */
+static void warm_up(const struct bench *bench, const struct daemon *daemon,
+		    struct kind *kind, uint64_t archived)
+{
+	struct figures *spare = calloc(1, sizeof(*spare));
+	struct kind small = *kind;
+	double seconds = bench_case_s(bench);
+	bool is_all = kind->what == EVERYTHING || kind->what == DENSE_BLOOM;
+
+	if (!spare)
+		bench_fail("no memory");
+	small.queries = is_all ? kind->clients : kind->clients * WARM_QUERIES;
+	small.pages = is_all ? WARM_PAGES : 1;
+	ask(bench, daemon, &small, bench->seed, archived, spare);
+	if (is_all) {
+		double pages = series_median(&spare->envelopes.rate) * seconds /
+			       kind->page / kind->clients;
+
+		kind->queries = kind->clients;
+		kind->pages = pages < WARM_PAGES ? WARM_PAGES : (uint32_t)pages;
+		if ((uint64_t)kind->pages * kind->page >= archived)
+			kind->pages = 0;
+	} else {
+		double pages = kind->what == MANY_TOPICS ? 20 : 1;
+		double queries =
+			series_median(&spare->queries.rate) * seconds / pages;
+
+		queries = queries > QUERIES_MAX ? QUERIES_MAX : queries;
+		kind->queries = queries < kind->clients ? kind->clients
+							: (uint32_t)queries;
+	}
+	free(spare);
+}
+
+/* The files' pages go while no server has them mapped. */
+static void make_cold(const struct bench *bench, struct daemon *daemon,
+		      struct series *cached)
+{
+	char datadir[BENCH_PATH_MAX];
+
+	(void)snprintf(datadir, sizeof(datadir), "%s", daemon->datadir);
+	daemon_stop(daemon);
+	bench_drop_pages(datadir);
+	daemon_start(daemon, bench, datadir, NULL);
+	if (cached)
+		series_add(cached, bench_cached(datadir));
+}
+
+static void measure(const struct bench *bench, struct daemon *daemon,
+		    const struct kind *kind, uint64_t seed, uint64_t archived,
+		    struct figures *figures)
+{
+	struct kind cold = *kind;
+
+	if (!kind->is_cold) {
+		ask(bench, daemon, kind, seed, archived, figures);
+		return;
+	}
+	make_cold(bench, daemon, &figures->cached);
+	/* Soon nothing is cold any more. */
+	if (cold.what != EVERYTHING && cold.what != DENSE_BLOOM &&
+	    cold.queries > QUERIES_COLD)
+		cold.queries = QUERIES_COLD;
+	if (cold.queries < cold.clients)
+		cold.queries = cold.clients;
+	ask(bench, daemon, &cold, seed, archived, figures);
 }
 
 static struct kind asked_for(const struct bench *bench)
 {
 	const struct settings *s = bench->options;
-	struct kind kind = {.what = (enum what)settings_word(s, "what"),
-			    .clients = (unsigned)settings_u64(s, "clients"),
-			    .page = (uint32_t)settings_u64(s, "page"),
-			    .queries = (uint32_t)settings_u64(s, "queries"),
-			    .in_quick = true};
 
-	if (kind.queries == 0)
-		kind.queries = kind.clients;
-	return kind;
+	return (struct kind){.what = (enum what)settings_word(s, "what"),
+			     .clients = (unsigned)settings_u64(s, "clients"),
+			     .page = (uint32_t)settings_u64(s, "page"),
+			     .queries = (uint32_t)settings_u64(s, "queries"),
+			     .is_cold = settings_bool(s, "cold")};
+}
+
+static unsigned choose(const struct bench *bench, struct kind *list)
+{
+	unsigned count = 0;
+
+	if (settings_is_given(bench->options, "what")) {
+		list[count++] = asked_for(bench);
+		if (list[0].queries == 0)
+			list[0].queries = list[0].clients;
+		return count;
+	}
+	if (!bench->is_full) {
+		memcpy(list, quick_kinds, sizeof(quick_kinds));
+		return COUNT(quick_kinds);
+	}
+	/* The cold ones last, since each starts the server anew. */
+	for (unsigned cold = 0; cold < 2; cold++)
+		for (unsigned what = 0; what < WHATS; what++)
+			for (size_t page = 0; page < COUNT(pages_of); page++)
+				for (size_t c = 0; c < COUNT(clients_of); c++)
+					list[count++] = (struct kind){
+						.what = (enum what)what,
+						.clients = clients_of[c],
+						.page = pages_of[page],
+						.is_cold = cold == 1};
+	return count;
 }
 
 static void run(struct bench *bench)
 {
 	uint32_t archived = (uint32_t)settings_u64(bench->options, "envelopes");
-	struct meters *meters = calloc(KINDS * 2, sizeof(*meters));
-	struct meters spare = {0};
-	struct kind list[KINDS];
+	struct figures *figures = calloc(KINDS_MAX, sizeof(*figures));
+	struct kind list[KINDS_MAX];
+	unsigned count = choose(bench, list);
 	char datadir[BENCH_PATH_MAX];
 	struct daemon daemon;
-	unsigned count = 0;
 
-	if (!meters)
+	if (!figures)
 		bench_fail("no memory");
-	if (settings_is_given(bench->options, "what"))
-		list[count++] = asked_for(bench);
-	else
-		for (unsigned i = 0; i < KINDS; i++)
-			if (bench->is_full || kinds[i].in_quick)
-				list[count++] = kinds[i];
 	bench_folder(bench, "fetch", datadir);
 	fill_archive(datadir, archived, bench->seed);
 	daemon_start(&daemon, bench, datadir, NULL);
-	for (unsigned round = 0; round <= bench->rounds; round++)
-		for (unsigned i = 0; i < count; i++)
-			measure(bench, &daemon, &list[i],
-				bench->seed + round * 7919u, archived,
-				round ? &meters[2 * i] : &spare,
-				round ? &meters[2 * i + 1] : &spare);
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
+		for (unsigned i = 0; i < count; i++) {
+			if (round > 0)
+				measure(bench, &daemon, &list[i],
+					bench->seed + round * 7919u, archived,
+					&figures[i]);
+			else if (list[i].queries == 0)
+				warm_up(bench, &daemon, &list[i], archived);
+		}
+	}
 	daemon_stop(&daemon);
+	result_axis("clients");
 	for (unsigned i = 0; i < count; i++)
-		put(&list[i], archived, &meters[2 * i], &meters[2 * i + 1]);
+		put(&list[i], archived, &figures[i]);
 	bench_remove(datadir);
-	free(meters);
+	free(figures);
 }
 
 static const struct setting options[] = {
@@ -242,8 +349,10 @@ static const struct setting options[] = {
 	{"envelopes", NULL, SETTING_U64, "200000", "1000", "100000000",
 	 "envelopes", "in the archive"},
 	{"what", NULL, SETTING_WORD, "all", NULL, NULL,
-	 "all|all-ones|topic|topics|none|bloom",
+	 "all|dense|topic|topics|none|bloom",
 	 "one case of one's own: what is asked for"},
+	{"cold", NULL, SETTING_BOOL, "false", NULL, NULL, NULL,
+	 "with the files' pages dropped before each round"},
 	{"clients", NULL, SETTING_U64, "8", "1", "256", "clients",
 	 "of that case, a connection each"},
 	{"page", NULL, SETTING_U64, "1000", "1", "1000", "envelopes",
@@ -257,15 +366,22 @@ static const struct usage usage = {
 	.command = "fetch",
 	.summary =
 		"History over devp2p on loopback from the real server: "
-		"everything, one topic of 1000, 100 topics, a topic that no "
-		"envelope has, a sparse bloom; each client follows the cursor "
+		"everything (which a request says with a bloom of all ones), a "
+		"bloom with one bit unset (so that each topic must be looked "
+		"at), one topic of 1000, 100 topics, a topic that no "
+		"envelope has, a sparse bloom. With --full each by 1, 8 and "
+		"64 clients, in pages of 100 and 1000, hot and cold, half a "
+		"second a round. Each client follows the cursor "
 		"to the end and asks for the next page when one is complete. "
 		"The archive holds envelopes of 512 B over 1000 topics within "
 		"the last day.\n\n"
 		"Measured: envelopes or queries a second, CPU time of the "
 		"server and of the load apart, time of a page and of a query. "
 		"The load decrypts, checks MACs and counts envelopes, and does "
-		"not hash them. `cold`: the files' pages are dropped before. "
+		"not hash them. `cold`: the files' pages are dropped while the "
+		"server is stopped, then it is started and asked a few times; "
+		"`cached_before` is the share of the files that its start "
+		"brought back. "
 		"Not measured: handshakes; and the network, which is "
 		"loopback.",
 	.options = options,

@@ -1,27 +1,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "bench/daemon.h"
 #include "bench/fill.h"
 #include "bench/load.h"
 #include "bench/meters.h"
 #include "bench/scenarios.h"
+#include "bench/work.h"
 #include "core/clock.h"
 
 #define TOPICS    1000u
 #define ABSENT    1000000u
 #define QUERIES   300u
-#define SIZES_MAX 3u
 #define PAGES_ALL 100u    /* of everything: what is delivered is bounded */
 #define DEEP      1000u   /* the page that is held against the first */
 #define DEEP_SIZE 200000u /* envelopes in that archive */
 #define DEEP_PAGE 100u
 
-enum task { TASK_TOPIC, TASK_NONE, TASK_ALL, TASKS };
-static const char *const names[TASKS] = {"one topic of 1000, newest 100",
-					 "no match",
-					 "everything, newest 100 000"};
+#define INGEST    20000u /* at most so many in a round, a share of the size */
+#define INGEST_OF 20u
+#define ROOM_OF   700u /* bytes of disk for an envelope while filling */
+
+enum task { TASK_TOPIC, TASK_NONE, TASK_ALL, TASK_INGEST, TASKS };
+static const char *const names[TASKS] = {
+	"one topic of 1000, newest 100", "no match",
+	"everything, newest 100 000", "ingest, 50 a packet, 8 connections"};
+
+enum start { START_WARM, START_KILLED, START_COLD, STARTS };
+static const char *const start_names[STARTS] = {
+	"restart", "restart after a kill", "restart, cold files"};
+
+/* What an archive of one size has shown. */
+struct sized {
+	uint32_t size, ingest;
+	struct meters tasks[TASKS];
+	struct series starts[STARTS];
+	struct series disk, resident;
+};
 
 struct asker {
 	enum task task;
@@ -93,62 +110,156 @@ static void ask(const struct bench *bench, const struct daemon *daemon,
 	histogram_clear(&meters->round);
 }
 
-static void put(uint32_t size, const struct meters *meters,
-		const struct series *start, const struct series *disk)
+static void put(const struct sized *sized)
 {
 	char work[96];
 
 	for (unsigned task = 0; task < TASKS; task++) {
 		(void)snprintf(work, sizeof(work), "%s, among %u", names[task],
-			       size);
-		result_curve(names[task], size);
-		meters_put(&meters[task], "growth", work, "restante",
-			   task == TASK_ALL ? "envelope" : "query");
+			       sized->size);
+		result_curve(names[task], sized->size);
+		meters_put(&sized->tasks[task], "growth", work, "restante",
+			   task >= TASK_ALL ? "envelope" : "query");
 	}
-	(void)snprintf(work, sizeof(work), "restart, %u", size);
-	result_curve("restart", size);
-	meters_put_one(start, "growth", work, "restante", "start", "s", false);
-	(void)snprintf(work, sizeof(work), "on disk, %u", size);
-	meters_put_one(disk, "growth", work, "restante", "disk", "B/envelope",
-		       false);
+	for (unsigned i = 0; i < STARTS; i++) {
+		(void)snprintf(work, sizeof(work), "%s, %u", start_names[i],
+			       sized->size);
+		result_curve(start_names[i], sized->size);
+		meters_put_one(&sized->starts[i], "growth", work, "restante",
+			       "start", "s", false);
+	}
+	(void)snprintf(work, sizeof(work), "archive, %u", sized->size);
+	result_curve("on disk", sized->size);
+	meters_put_one(&sized->disk, "growth", work, "restante", "disk",
+		       "B/envelope", false);
 	result_curve(NULL, 0);
+	meters_put_one(&sized->resident, "growth", work, "restante", "resident",
+		       "MB, with mapped files", false);
 }
 
-static void measure_size(const struct bench *bench, uint32_t size)
+static void ingest(const struct bench *bench, const struct daemon *daemon,
+		   uint64_t seed, struct sized *sized, bool counts)
 {
-	struct meters *meters = calloc(TASKS, sizeof(*meters));
-	struct series start = {0}, disk = {0};
-	char datadir[BENCH_PATH_MAX];
+	const struct work_ingest work = {.per_packet = 50,
+					 .connections = 8,
+					 .size = 512,
+					 .count = sized->ingest,
+					 .seed = seed};
+
+	work_ingest(bench, daemon, &work,
+		    counts ? &sized->tasks[TASK_INGEST] : NULL);
+}
+
+static void take_start(struct sized *sized, const struct daemon *daemon,
+		       enum start start, bool counts)
+{
+	if (counts)
+		series_add(&sized->starts[start], daemon->start_s);
+}
+
+static void measure_tasks(const struct bench *bench, const char *datadir,
+			  struct sized *sized, unsigned round)
+{
+	uint64_t seed = bench->seed + round * 7919u;
+	struct usage_sample sample;
+	bool counts = round > 0;
 	struct daemon daemon;
 
-	if (!meters)
+	daemon_start(&daemon, bench, datadir, NULL);
+	for (unsigned task = 0; task < TASK_INGEST; task++)
+		ask(bench, &daemon, (enum task)task, seed, &sized->tasks[task],
+		    counts);
+	if (counts && usage_of(daemon.pid, &sample) == 0)
+		series_add(&sized->resident, (double)sample.rss_bytes / 1e6);
+	ingest(bench, &daemon, seed + 1, sized, counts);
+	daemon_stop(&daemon);
+}
+
+/* After a stop, after a kill, and with cold files. */
+static void measure_starts(const struct bench *bench, const char *datadir,
+			   struct sized *sized, bool counts)
+{
+	struct daemon daemon;
+
+	daemon_start(&daemon, bench, datadir, NULL);
+	daemon_stop(&daemon);
+	daemon_start(&daemon, bench, datadir, NULL);
+	take_start(sized, &daemon, START_WARM, counts);
+	daemon_kill(&daemon);
+	daemon_start(&daemon, bench, datadir, NULL);
+	take_start(sized, &daemon, START_KILLED, counts);
+	daemon_stop(&daemon);
+	bench_drop_pages(datadir);
+	daemon_start(&daemon, bench, datadir, NULL);
+	take_start(sized, &daemon, START_COLD, counts);
+	daemon_stop(&daemon);
+}
+
+/* Is there room for it, and as much again for everybody else? */
+static bool has_room(const struct bench *bench, uint32_t size)
+{
+	struct statvfs vfs;
+	char text[120];
+
+	if (statvfs(bench->dir, &vfs) || (uint64_t)vfs.f_bavail * vfs.f_frsize >
+						 2 * (uint64_t)size * ROOM_OF)
+		return true;
+	(void)snprintf(text, sizeof(text),
+		       "skipped: %u envelopes need %.0f GB of free disk", size,
+		       2.0 * size * ROOM_OF / 1e9);
+	result_note("growth", "restante", text);
+	return false;
+}
+
+static void measure_size(struct bench *bench, uint32_t size, double share)
+{
+	struct sized *sized = calloc(1, sizeof(*sized));
+	char datadir[BENCH_PATH_MAX];
+
+	if (!sized)
 		bench_fail("no memory");
+	sized->size = size;
+	sized->ingest = size / INGEST_OF < INGEST ? size / INGEST_OF : INGEST;
+	bench_rounds(bench, share);
 	bench_folder(bench, "growth", datadir);
 	fill_archive(datadir, size, bench->seed);
-	series_add(&disk, (double)bench_folder_bytes(datadir) / size);
-	for (unsigned round = 0; round <= bench->rounds; round++) {
-		daemon_start(&daemon, bench, datadir, NULL);
-		if (round > 0)
-			series_add(&start, daemon.start_s);
-		for (unsigned task = 0; task < TASKS; task++)
-			ask(bench, &daemon, (enum task)task,
-			    bench->seed + round * 7919u, &meters[task],
-			    round > 0);
-		daemon_stop(&daemon);
-	}
-	put(size, meters, &start, &disk);
+	series_add(&sized->disk, (double)bench_folder_bytes(datadir) / size);
+	for (unsigned round = 0; bench_has_round(bench, round); round++)
+		measure_tasks(bench, datadir, sized, round);
+	/* On their own, since what they leave is cold. */
+	bench_rounds(bench, share);
+	for (unsigned round = 0; bench_has_round(bench, round); round++)
+		measure_starts(bench, datadir, sized, round > 0);
+	put(sized);
 	bench_remove(datadir);
-	free(meters);
+	free(sized);
 }
 
 static void run_growth(struct bench *bench)
 {
-	static const uint32_t sizes[SIZES_MAX] = {100000, 1000000, 10000000};
-	unsigned count = bench->is_full ? SIZES_MAX : 2;
+	static const struct {
+		uint32_t size;
+		double share;
+	} sizes[] = {{100000, 0.2}, {1000000, 0.3}, {10000000, 1}};
+	uint32_t one = (uint32_t)settings_u64(bench->options, "envelopes");
+	unsigned count = bench->is_full ? 3 : 2;
 
+	result_axis("envelopes in the archive");
+	if (one) {
+		measure_size(bench, one, 1);
+		return;
+	}
 	for (unsigned i = 0; i < count; i++)
-		measure_size(bench, sizes[i]);
+		if (has_room(bench, sizes[i].size))
+			measure_size(bench, sizes[i].size,
+				     i + 1 == count ? 1 : sizes[i].share);
 }
+
+static const struct setting growth_options[] = {
+	BENCH_OPTIONS,
+	{"envelopes", NULL, SETTING_U64, "0", "0", "1000000000", "envelopes",
+	 "an archive of this size and no other"},
+	{0}};
 
 static const struct setting options[] = {BENCH_OPTIONS, {0}};
 
@@ -160,10 +271,13 @@ static const struct usage growth_usage = {
 		"--full) 10 000 000 envelopes of 512 B over a day and 1000 "
 		"topics. Measured on each: the newest hundred of one topic, a "
 		"topic that is not there, the newest 100 000 of everything, "
-		"and the time from starting the server to its enode URL. The "
-		"archive is filled without a server before the clock "
-		"starts.",
-	.options = options,
+		"ingest, and the time from starting the server to its enode "
+		"URL: after a stop, after a kill, and with the files' pages "
+		"dropped. The archive is filled without a server before the "
+		"clock starts; the ingest of a round stays in it (at most a "
+		"twentieth of its size each). 10 000 000 take 7 GB of disk "
+		"and a minute to fill.",
+	.options = growth_options,
 };
 
 const struct scenario scenario_growth = {
@@ -196,7 +310,7 @@ static bool next_deep(void *ctx, uint64_t number, struct mail_query *query)
 
 static void run_deep(struct bench *bench)
 {
-	struct histogram *times = calloc(2, sizeof(*times));
+	struct histogram *times = calloc(4, sizeof(*times));
 	struct series first = {0}, deep = {0}, ratio = {0};
 	char datadir[BENCH_PATH_MAX];
 	struct daemon daemon;
@@ -206,7 +320,8 @@ static void run_deep(struct bench *bench)
 	bench_folder(bench, "deep", datadir);
 	fill_archive(datadir, DEEP_SIZE, bench->seed);
 	daemon_start(&daemon, bench, datadir, NULL);
-	for (unsigned round = 0; round <= bench->rounds * 3; round++) {
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
 		struct asker asker = {.first = &times[0], .deep = &times[1]};
 		struct load_pull load = {.crowd = {.server = &daemon.enode,
 						   .connections = 1,
@@ -218,6 +333,10 @@ static void run_deep(struct bench *bench)
 		double a, b;
 
 		load_pull_run(&load);
+		if (round > 0) {
+			histogram_merge(&times[2], &times[0]);
+			histogram_merge(&times[3], &times[1]);
+		}
 		a = (double)histogram_quantile(&times[0], 0.5) / 1e3;
 		b = (double)histogram_quantile(&times[1], 0.5) / 1e3;
 		histogram_clear(&times[0]);
@@ -233,6 +352,9 @@ static void run_deep(struct bench *bench)
 		       "latency_p50", "us", false);
 	meters_put_one(&deep, "deep", "pages 991 to 1000 of 100", "restante",
 		       "latency_p50", "us", false);
+	result_latency("deep", "pages 1 to 10 of 100", "restante", &times[2]);
+	result_latency("deep", "pages 991 to 1000 of 100", "restante",
+		       &times[3]);
 	meters_put_one(&ratio, "deep", "page 1000 / page 1", "restante",
 		       "ratio", "", false);
 	bench_remove(datadir);

@@ -1,88 +1,197 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench/scenarios.h"
 #include "bench/work.h"
 
-/* As many envelopes as one round of a case sends. */
+#define PACKET_MAX  (1u << 20) /* net.packet_max, as it comes */
+#define OVERHEAD    48u        /* of an envelope beside its data, at most */
+#define ROUND_BYTES (96u << 20)
+#define WARM_COUNT  20000u
+#define KINDS_MAX   64u
+
 struct kind {
 	uint32_t per_packet;
 	unsigned connections;
 	uint32_t size;
-	uint32_t count;
-	bool in_quick;
+	uint32_t count; /* envelopes in a round; 0: what bench_case_s() takes */
 };
 
-static const struct kind kinds[] = {
-	{50, 1, 512, 100000, true},  {50, 4, 512, 100000, false},
-	{50, 8, 512, 100000, true},  {50, 64, 512, 100000, false},
-	{1, 1, 512, 4000, true},     {1, 8, 512, 20000, true},
-	{1, 64, 512, 40000, false},  {10, 8, 512, 60000, false},
-	{500, 8, 512, 150000, true}, {50, 8, 200, 100000, false},
-	{50, 8, 1500, 60000, false}, {20, 8, 50000, 3000, false},
+static const struct kind quick_kinds[] = {
+	{50, 1, 512, 0}, {50, 8, 512, 0},  {1, 1, 512, 0},
+	{1, 8, 512, 0},  {500, 8, 512, 0},
 };
-#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+static const uint32_t sizes[] = {512, 200, 1500, 50000};
+static const uint32_t groups[] = {1, 10, 50, 500};
+static const unsigned connections[] = {1, 4, 8, 64};
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static uint32_t most_in_packet(uint32_t size)
+{
+	return (PACKET_MAX - OVERHEAD) / (size + OVERHEAD);
+}
+
+/* All of one size; a packet is no larger than the server takes. */
+static unsigned kinds_of_size(uint32_t size, struct kind *list)
+{
+	uint32_t most = most_in_packet(size), last = 0;
+	unsigned count = 0;
+
+	for (size_t i = 0; i < COUNT(groups); i++) {
+		uint32_t group = groups[i] < most ? groups[i] : most;
+
+		if (group == last)
+			continue;
+		last = group;
+		for (size_t j = 0; j < COUNT(connections); j++)
+			list[count++] =
+				(struct kind){group, connections[j], size, 0};
+	}
+	return count;
+}
+
+/* ---- rounds ---- */
+
+static uint32_t at_most_bytes(const struct kind *kind, uint64_t count)
+{
+	uint64_t most = ROUND_BYTES / kind->size;
+	uint64_t least = (uint64_t)kind->per_packet * kind->connections;
+
+	/* Each connection has something to send, if the bytes let it. */
+	if (count < least * 4)
+		count = least * 4;
+	return (uint32_t)(count < most ? count : most);
+}
+
+static uint32_t warm_count(const struct kind *kind)
+{
+	uint64_t count = (uint64_t)kind->per_packet * kind->connections * 16;
+
+	return at_most_bytes(kind, count < WARM_COUNT ? count : WARM_COUNT);
+}
 
 static void measure(const struct bench *bench, const struct daemon *daemon,
-		    const struct kind *kind, uint64_t seed,
+		    const struct kind *kind, uint32_t count, uint64_t seed,
 		    struct meters *meters)
 {
 	const struct work_ingest work = {.per_packet = kind->per_packet,
 					 .connections = kind->connections,
 					 .size = kind->size,
-					 .count = kind->count,
+					 .count = count,
 					 .seed = seed};
 
 	work_ingest(bench, daemon, &work, meters);
 }
 
+/* Its rate says how many envelopes the rounds will take. */
+static void warm_up(const struct bench *bench, const struct daemon *daemon,
+		    struct kind *kind, uint64_t seed)
+{
+	struct meters *spare = calloc(1, sizeof(*spare));
+
+	if (!spare)
+		bench_fail("no memory");
+	measure(bench, daemon, kind,
+		kind->count ? kind->count : warm_count(kind), seed, spare);
+	if (!kind->count)
+		kind->count = at_most_bytes(
+			kind, (uint64_t)(series_median(&spare->rate) *
+					 bench_case_s(bench)));
+	free(spare);
+}
+
+static void put(const struct kind *kind, const struct meters *meters)
+{
+	char work[96], curve[64];
+
+	(void)snprintf(work, sizeof(work), "%u B, %u a packet, %u connections",
+		       kind->size, kind->per_packet, kind->connections);
+	(void)snprintf(curve, sizeof(curve), "%u a packet", kind->per_packet);
+	if (kind->size == sizes[0])
+		result_curve(curve, kind->connections);
+	meters_put(meters, "ingest", work, "restante", "envelope");
+	result_curve(NULL, 0);
+}
+
+/* These, in turns, against a server of their own. */
+static void run_kinds(struct bench *bench, struct kind *list, unsigned count,
+		      double share)
+{
+	struct meters *meters = calloc(count, sizeof(*meters));
+	char datadir[BENCH_PATH_MAX];
+	struct daemon daemon;
+
+	if (!meters)
+		bench_fail("no memory");
+	daemon_start(&daemon, bench, bench_folder(bench, "ingest", datadir),
+		     NULL);
+	bench_rounds(bench, share);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t seed = bench->seed + round * 1000u + i;
+
+			if (round == 0)
+				warm_up(bench, &daemon, &list[i], seed);
+			else
+				measure(bench, &daemon, &list[i], list[i].count,
+					seed, &meters[i]);
+		}
+	}
+	daemon_stop(&daemon);
+	for (unsigned i = 0; i < count; i++)
+		put(&list[i], &meters[i]);
+	bench_remove(datadir);
+	free(meters);
+}
+
+static void run_all(struct bench *bench)
+{
+	struct kind list[KINDS_MAX];
+	char text[160];
+
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		unsigned count = kinds_of_size(sizes[i], list);
+
+		if (most_in_packet(sizes[i]) < groups[COUNT(groups) - 1]) {
+			(void)snprintf(
+				text, sizeof(text),
+				"of %u B at most %u are in a packet, which is "
+				"1 MiB at most",
+				sizes[i], most_in_packet(sizes[i]));
+			result_note("ingest", "restante", text);
+		}
+		run_kinds(bench, list, count, 1.0 / (double)(COUNT(sizes) - i));
+	}
+}
+
 static struct kind asked_for(const struct bench *bench)
 {
 	const struct settings *s = bench->options;
-	struct kind kind = {
+
+	return (struct kind){
 		.per_packet = (uint32_t)settings_u64(s, "per-packet"),
 		.connections = (unsigned)settings_u64(s, "connections"),
 		.size = (uint32_t)settings_u64(s, "size"),
-		.count = (uint32_t)settings_u64(s, "envelopes"),
-		.in_quick = true};
-
-	return kind;
+		.count = (uint32_t)settings_u64(s, "envelopes")};
 }
 
 static void run(struct bench *bench)
 {
-	struct meters *meters = calloc(KINDS, sizeof(*meters));
-	struct kind list[KINDS];
-	char datadir[BENCH_PATH_MAX], work[96];
-	struct daemon daemon;
-	unsigned count = 0;
+	struct kind list[COUNT(quick_kinds)];
 
-	if (!meters)
-		bench_fail("no memory");
+	result_axis("connections");
 	if (settings_is_given(bench->options, "per-packet") ||
 	    settings_is_given(bench->options, "connections") ||
-	    settings_is_given(bench->options, "size"))
-		list[count++] = asked_for(bench);
-	else
-		for (unsigned i = 0; i < KINDS; i++)
-			if (bench->is_full || kinds[i].in_quick)
-				list[count++] = kinds[i];
-	daemon_start(&daemon, bench, bench_folder(bench, "ingest", datadir),
-		     NULL);
-	for (unsigned round = 0; round <= bench->rounds; round++)
-		for (unsigned i = 0; i < count; i++)
-			measure(bench, &daemon, &list[i],
-				bench->seed + round * 1000u + i,
-				round ? &meters[i] : NULL);
-	daemon_stop(&daemon);
-	for (unsigned i = 0; i < count; i++) {
-		(void)snprintf(
-			work, sizeof(work), "%u B, %u a packet, %u connections",
-			list[i].size, list[i].per_packet, list[i].connections);
-		meters_put(&meters[i], "ingest", work, "restante", "envelope");
+	    settings_is_given(bench->options, "size")) {
+		list[0] = asked_for(bench);
+		run_kinds(bench, list, 1, 1);
+	} else if (bench->is_full) {
+		run_all(bench);
+	} else {
+		memcpy(list, quick_kinds, sizeof(list));
+		run_kinds(bench, list, COUNT(quick_kinds), 1);
 	}
-	bench_remove(datadir);
-	free(meters);
 }
 
 static const struct setting options[] = {
@@ -104,12 +213,16 @@ static const struct usage usage = {
 		"Acknowledged ingest: packets of envelopes over devp2p on "
 		"loopback into the real server, 8 packets a connection in "
 		"flight, each acknowledged after its commit with full "
-		"synchronisation.\n\n"
+		"synchronisation. With --full 1, 10, 50 and 500 a packet, 1, "
+		"4, 8 and 64 connections, 200 B, 512 B, 1.5 kB and 50 kB, each "
+		"with each; a case takes half a second a round.\n\n"
 		"Measured: envelopes a second; CPU time of the server and of "
 		"the load by the kernel's accounting (what the server does "
 		"after the last acknowledgement belongs to it); time to the "
-		"acknowledgement; bytes the block device wrote; context "
-		"switches; memory. Not measured: making envelopes, proof of "
+		"acknowledgement, with as many in flight as said, so that it "
+		"is a time under full load (`mixed` has it at a steady rate); "
+		"bytes the block device wrote; context switches and system "
+		"calls; memory. Not measured: making envelopes, proof of "
 		"work, handshakes; and the network, which is loopback.",
 	.options = options,
 };

@@ -21,7 +21,7 @@
 
 static const struct {
 	uint32_t group, count, count_full;
-} groups[] = {{1, 500, 1000},
+} groups[] = {{1, 200, 1000},
 	      {100, 20000, 30000},
 	      {1000, 50000, 300000},
 	      {5000, 50000, 300000}};
@@ -33,7 +33,7 @@ static const char *const names[LAYOUTS] = {"restante", "lmdb-by-topic",
 static const enum lmdb_layout kinds[LAYOUTS] = {0, LMDB_BY_TOPIC, LMDB_INDEXED};
 
 struct comparison {
-	const struct bench *bench;
+	struct bench *bench;
 	struct archive_item *items;
 	uint8_t *out;
 	struct meters put[GROUPS][LAYOUTS];
@@ -223,6 +223,7 @@ static void put_results(const struct comparison *c)
 {
 	char work[64];
 
+	result_axis("envelopes a commit");
 	for (unsigned i = 0; i < GROUPS; i++) {
 		(void)snprintf(work, sizeof(work), "put, %u a commit",
 			       groups[i].group);
@@ -260,7 +261,8 @@ static void run(struct bench *bench)
 	config.seed = bench->seed;
 	corpus_make(&corpus, &config);
 	c->items = corpus_items(&corpus);
-	for (unsigned round = 0; round <= bench->rounds; round++)
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++)
 		for (unsigned i = 0; i < GROUPS; i++)
 			for (unsigned layout = 0; layout < LAYOUTS; layout++)
 				measure(c, i, layout, round > 0);

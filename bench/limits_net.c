@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,38 +50,99 @@ static void *receive_all(void *arg)
 	return NULL;
 }
 
-static double send_plain(double *sender_ns)
+/* A connection to a thread of its own. */
+struct pair {
+	int listener, fd;
+	pthread_t thread;
+};
+
+static void pair_open(struct pair *pair, void *(*other)(void *))
 {
 	struct sockaddr_in addr = loopback(0);
 	socklen_t len = sizeof(addr);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	pair->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pair->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(pair->listener, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(pair->listener, 1) ||
+	    getsockname(pair->listener, (struct sockaddr *)&addr, &len) ||
+	    pthread_create(&pair->thread, NULL, other, &pair->listener) ||
+	    connect(pair->fd, (struct sockaddr *)&addr, sizeof(addr)))
+		bench_fail("no socket on loopback");
+}
+
+static void pair_close(struct pair *pair)
+{
+	(void)close(pair->fd);
+	(void)pthread_join(pair->thread, NULL);
+	(void)close(pair->listener);
+}
+
+static void set_no_delay(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static double send_plain(double *sender_ns)
+{
 	uint64_t begin_ns, now_ns, cpu_ns;
 	double bytes = 0;
-	pthread_t thread;
+	struct pair pair;
 
-	if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    pthread_create(&thread, NULL, receive_all, &listener) ||
-	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		bench_fail("no socket on loopback");
+	pair_open(&pair, receive_all);
 	begin_ns = clock_mono_ns();
 	cpu_ns = bench_thread_ns();
 	do {
-		ssize_t n = send(fd, chunk, CHUNK, MSG_NOSIGNAL);
+		ssize_t n = send(pair.fd, chunk, CHUNK, MSG_NOSIGNAL);
 
 		if (n <= 0)
 			bench_fail("sending on loopback failed");
 		bytes += (double)n;
 		now_ns = clock_mono_ns();
 	} while (now_ns - begin_ns < ROUND_NS);
-	*sender_ns = (double)(bench_thread_ns() - cpu_ns);
-	(void)close(fd);
-	(void)pthread_join(thread, NULL);
-	(void)close(listener);
-	*sender_ns /= bytes;
+	*sender_ns = (double)(bench_thread_ns() - cpu_ns) / bytes;
+	pair_close(&pair);
 	return bytes / (double)(now_ns - begin_ns);
+}
+
+/* ---- round trips ---- */
+
+#define TRIPS     3000u
+#define TRIP_SIZE 64u
+
+static void *answer_all(void *arg)
+{
+	int listener = *(int *)arg;
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	uint8_t word[TRIP_SIZE];
+	ssize_t n;
+
+	set_no_delay(fd);
+	while ((n = recv(fd, word, sizeof(word), 0)) > 0)
+		(void)send(fd, word, (size_t)n, MSG_NOSIGNAL);
+	(void)close(fd);
+	return NULL;
+}
+
+static void make_trips(struct histogram *times)
+{
+	uint8_t word[TRIP_SIZE] = {0};
+	struct pair pair;
+
+	pair_open(&pair, answer_all);
+	set_no_delay(pair.fd);
+	for (unsigned i = 0; i < TRIPS; i++) {
+		uint64_t since_ns = clock_mono_ns();
+
+		if (send(pair.fd, word, sizeof(word), MSG_NOSIGNAL) < 0 ||
+		    recv(pair.fd, word, sizeof(word), MSG_WAITALL) !=
+			    sizeof(word))
+			bench_fail("a round trip on loopback failed");
+		histogram_add(times, clock_mono_ns() - since_ns);
+	}
+	pair_close(&pair);
 }
 
 /* ---- io_uring ---- */
@@ -225,8 +287,20 @@ out:
 	return from.wall_ns ? (double)from.bytes / (double)from.wall_ns : 0;
 }
 
+static void measure_trips(struct limits_net *net, bool counts)
+{
+	struct histogram times = {0};
+
+	make_trips(&times);
+	if (!counts)
+		return;
+	series_add(&net->trip, (double)histogram_quantile(&times, 0.5) / 1e3);
+	histogram_merge(&net->trips, &times);
+}
+
 void limits_net_measure(struct limits_net *net, bool counts)
 {
+	measure_trips(net, counts);
 	for (unsigned kind = 0; kind < NET_KINDS; kind++) {
 		double sender_ns;
 		double rate =
@@ -245,6 +319,11 @@ void limits_net_measure(struct limits_net *net, bool counts)
 
 void limits_net_put(const struct limits_net *net)
 {
+	static const char trip[] = "TCP on loopback, round trip";
+
+	meters_put_one(&net->trip, "limits", trip, "limit", "latency_p50", "us",
+		       false);
+	result_latency("limits", trip, "limit", &net->trips);
 	for (unsigned kind = 0; kind < NET_KINDS; kind++) {
 		if (net->rate[kind].count == 0)
 			result_note("limits", names[kind],

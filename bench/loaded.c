@@ -48,12 +48,32 @@ static void take_result(struct loaded_file *file, const json_t *line)
 	TEXT(line, "metric", r->metric);
 	TEXT(line, "unit", r->unit);
 	TEXT(line, "curve", r->curve);
+	TEXT(line, "axis", r->axis);
 	r->more_is_better = json_is_true(json_object_get(line, "more_is_"
 							       "better"));
 	r->median = number(line, "median");
 	r->min = number(line, "min");
 	r->max = number(line, "max");
 	r->x = number(line, "x");
+	r->rounds = (unsigned)json_array_size(json_object_get(line, "rounds"));
+}
+
+static void take_latency(struct loaded_file *file, const json_t *line)
+{
+	struct loaded_latency *l;
+
+	file->latencies = grow(file->latencies, file->latencies_count,
+			       sizeof(*file->latencies));
+	l = &file->latencies[file->latencies_count++];
+	TEXT(line, "scenario", l->scenario);
+	TEXT(line, "work", l->work);
+	TEXT(line, "who", l->who);
+	l->count = number(line, "count");
+	l->p50 = number(line, "p50_us");
+	l->p90 = number(line, "p90_us");
+	l->p99 = number(line, "p99_us");
+	l->p999 = number(line, "p99.9_us");
+	l->max = number(line, "max_us");
 }
 
 static void take_note(struct loaded_file *file, const json_t *line)
@@ -89,6 +109,8 @@ static void take_line(struct loaded_file *file, const char *line)
 	TEXT(json, "kind", kind);
 	if (strcmp(kind, "result") == 0)
 		take_result(file, json);
+	else if (strcmp(kind, "latency") == 0)
+		take_latency(file, json);
 	else if (strcmp(kind, "note") == 0)
 		take_note(file, json);
 	else if (strcmp(kind, "machine") == 0)
@@ -121,6 +143,7 @@ void loaded_free(struct loaded_file *file)
 {
 	free(file->results);
 	free(file->notes);
+	free(file->latencies);
 }
 
 /* Servers, as we are; not what is called in our own process. */

@@ -18,8 +18,17 @@ struct loaded {
 	char unit[LOADED_TEXT];
 	bool more_is_better;
 	double median, min, max;
+	unsigned rounds;
 	char curve[LOADED_TEXT]; /* "": none */
+	char axis[LOADED_TEXT];  /* what x is */
 	double x;
+};
+/* Times of all rounds together, us. */
+struct loaded_latency {
+	char scenario[LOADED_TEXT];
+	char work[LOADED_TEXT];
+	char who[LOADED_TEXT];
+	double count, p50, p90, p99, p999, max;
 };
 struct loaded_note {
 	char scenario[LOADED_TEXT];
@@ -36,6 +45,8 @@ struct loaded_file {
 	size_t count;
 	struct loaded_note *notes;
 	size_t notes_count;
+	struct loaded_latency *latencies;
+	size_t latencies_count;
 	struct loaded_machine machine; /* of the first line */
 };
 

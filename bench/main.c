@@ -13,15 +13,24 @@
 #include "bench/suite.h"
 
 const struct scenario *const bench_scenarios[] = {
-	&scenario_limits,     &scenario_layout,
-	&scenario_ingest,     &scenario_fetch,
-	&scenario_rivals,     &scenario_growth,
-	&scenario_deep,       &scenario_mixed,
-	&scenario_zipf,       &scenario_engines,
-	&scenario_fanout,     &scenario_stuck,
-	&scenario_handshakes, &scenario_idle,
-	&scenario_retention,  &scenario_entitlements,
-	&scenario_denied,      &scenario_claims,
+	&scenario_limits,
+	&scenario_layout,
+	&scenario_ingest,
+	&scenario_fetch,
+	&scenario_rivals,
+	&scenario_growth,
+	&scenario_deep,
+	&scenario_mixed,
+	&scenario_zipf,
+	&scenario_engines,
+	&scenario_fanout,
+	&scenario_stuck,
+	&scenario_handshakes,
+	&scenario_idle,
+	&scenario_retention,
+	&scenario_entitlements,
+	&scenario_denied,
+	&scenario_claims,
 	NULL,
 };
 

@@ -2,8 +2,8 @@
 #define BENCH_METERS_H
 /*
  * The figures that every kind of work has: rate, CPU of server and load, bytes
- * to the device, switches, memory, times. One a case, filled round by round,
- * written at the end.
+ * written, switches, system calls, memory, times. One a case, filled round by
+ * round, written at the end.
  *
  * Thread: main.
  */
@@ -14,13 +14,14 @@
 #include "bench/result.h"
 
 struct meters {
-	struct series rate; /* things a second */
-	struct series cpu;  /* of the server, us a thing */
-	struct series own;  /* of the load */
-	struct series
-		written;      /* bytes a thing, by the account of the process */
-	struct series device; /* bytes a thing, by the device */
+	struct series rate;       /* things a second */
+	struct series cpu;        /* of the server, us a thing */
+	struct series own;        /* of the load */
+	struct series written;    /* bytes a thing, handed to write(2) */
+	struct series device;     /* bytes a thing, by the device */
 	struct series switches;   /* of the server, a thing */
+	struct series calls;      /* system calls of the server, a thing */
+	struct series calls_rw;   /* read and write calls of it, a thing */
 	struct series memory;     /* of the server, without mapped files, MB */
 	struct series p50, p99;   /* us */
 	struct histogram latency; /* of all rounds together */
@@ -29,9 +30,13 @@ struct meters {
 
 /* After span_end(). `count` things were done. */
 void meters_add(struct meters *meters, const struct span *span, double count);
-/* `thing` is "envelope", "query" ...; what was not measured is left out. */
+/* `thing` is "envelope", "query" ...; what was not measured is left out, never
+ * 0; meters_sources() says what cannot be measured here. */
 void meters_put(const struct meters *meters, const char *scenario,
 		const char *work, const char *who, const char *thing);
+
+/* Notes on where system calls and bytes come from on this machine. */
+void meters_sources(const char *dir);
 
 /* A single series. */
 void meters_put_one(const struct series *series, const char *scenario,

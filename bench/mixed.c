@@ -101,7 +101,8 @@ static void run_mixed(struct bench *bench)
 	bench_folder(bench, "mixed", datadir);
 	fill_archive(datadir, ARCHIVED, bench->seed);
 	daemon_start(&daemon, bench, datadir, NULL);
-	for (unsigned round = 0; round < bench->rounds; round++)
+	bench_rounds(bench, 1);
+	for (unsigned round = 1; bench_has_round(bench, round); round++)
 		mixed_round(bench, &daemon, bench->seed + 100u * round,
 			    measured);
 	daemon_stop(&daemon);
@@ -143,7 +144,8 @@ static void run_zipf(struct bench *bench)
 		     bench_folder(bench, "even", datadirs[0]), NULL);
 	daemon_start(&daemons[1], bench,
 		     bench_folder(bench, "zipf", datadirs[1]), NULL);
-	for (unsigned round = 0; round <= bench->rounds; round++) {
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
 		const struct work_topics hot = {.seed = round,
 						.topics = 1,
 						.queries = 100,
@@ -211,7 +213,8 @@ static void run_engines(struct bench *bench)
 		fill_archive(datadirs[i], ENGINE_SIZE, bench->seed);
 		daemon_start(&daemons[i], &with, datadirs[i], NULL);
 	}
-	for (unsigned round = 0; round <= bench->rounds; round++) {
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
 		for (unsigned i = 0; i < 2; i++) {
 			const struct work_ingest work = {
 				.per_packet = PER_PACKET,

@@ -106,14 +106,17 @@ static void run_idle(struct bench *bench)
 	unsigned sizes = bench->is_full ? 3 : 2;
 	char work[64];
 
+	result_axis("idle connections");
 	for (unsigned i = 0; i < sizes; i++) {
 		struct idle_figures f = {0};
 
-		for (unsigned round = 0; round < bench->rounds; round++)
+		/* What is left is shared by the sizes by their size. */
+		bench_rounds(bench, i == sizes - 1 ? 1 : 0.3);
+		for (unsigned round = 1; bench_has_round(bench, round); round++)
 			measure_idle(bench, counts[i], &f);
 		(void)snprintf(work, sizeof(work), "%u idle connections",
 			       counts[i]);
-		result_curve("idle connections", counts[i]);
+		result_curve("restante", counts[i]);
 		meters_put_one(&f.memory, "idle", work, "restante", "memory",
 			       "kB/connection", false);
 		meters_put_one(&f.all, "idle", work, "restante", "resident",
@@ -216,7 +219,8 @@ static void run_handshakes(struct bench *bench)
 		bench_fail("no memory");
 	daemon_start(&daemon, bench, bench_folder(bench, "shake", datadir),
 		     NULL);
-	for (unsigned round = 0; round <= bench->rounds; round++) {
+	bench_rounds(bench, 1);
+	for (unsigned round = 0; bench_has_round(bench, round); round++) {
 		measure_shakes(bench, &daemon, &meters[round ? 0 : 2]);
 		measure_garbage(&daemon, &meters[round ? 1 : 2]);
 	}

@@ -1,6 +1,7 @@
 #include "bench/result.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -16,6 +17,20 @@ void result_open(FILE *out, bool quiet)
 {
 	out_file = out;
 	is_quiet = quiet;
+}
+
+/* A line for a person, over a line of progress if there is one. */
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+	va_list args;
+
+	if (is_quiet)
+		return;
+	if (isatty(STDERR_FILENO))
+		(void)fputs("\r\033[K", stderr);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
 }
 
 static void put_text(const char *text)
@@ -88,19 +103,22 @@ void result_machine(const char *data_dir)
 	put_key("data_dir", data_dir, ",");
 	(void)fputs("}\n", out_file);
 	(void)fflush(out_file);
-	if (!is_quiet)
-		(void)fprintf(stderr, "%s, %ld cores, %.0f GiB, Linux %s, %s\n",
-			      name, cores, (double)memory / (1u << 30),
-			      uts.release, version_commit);
+	tell("%s, %ld cores, %.0f GiB, Linux %s, %s\n", name, cores,
+	     (double)memory / (1u << 30), uts.release, version_commit);
 }
 
-static const char *curve_name;
+static const char *curve_name, *axis_label;
 static double curve_x;
 
 void result_curve(const char *curve, double x)
 {
 	curve_name = curve;
 	curve_x = x;
+}
+
+void result_axis(const char *label)
+{
+	axis_label = label;
 }
 
 void result_put(const struct result *r)
@@ -113,6 +131,7 @@ void result_put(const struct result *r)
 	put_key("unit", r->unit, ",");
 	if (curve_name) {
 		put_key("curve", curve_name, ",");
+		put_key("axis", axis_label ? axis_label : "", ",");
 		(void)fprintf(out_file, ",\"x\":%.9g", curve_x);
 	}
 	(void)fprintf(out_file,
@@ -126,13 +145,14 @@ void result_put(const struct result *r)
 			      r->series->values[i]);
 	(void)fputs("]}\n", out_file);
 	(void)fflush(out_file);
-	if (!is_quiet)
-		(void)fprintf(
-			stderr,
-			"%-9s %-40s %-12s %-12s %12.5g %-14s [%.4g .. %.4g]\n",
-			r->scenario, r->work, r->who, r->metric,
-			series_median(r->series), r->unit,
-			series_min(r->series), series_max(r->series));
+	tell("%-9s %-40s %-12s %-12s %12.5g %-14s [%.4g .. %.4g]\n",
+	     r->scenario, r->work, r->who, r->metric, series_median(r->series),
+	     r->unit, series_min(r->series), series_max(r->series));
+}
+
+static double quantile_us(const struct histogram *histogram, double share)
+{
+	return (double)histogram_quantile(histogram, share) / 1e3;
 }
 
 void result_latency(const char *scenario, const char *work, const char *who,
@@ -153,25 +173,19 @@ void result_latency(const char *scenario, const char *work, const char *who,
 	put_key("who", who, ",");
 	(void)fprintf(out_file, ",\"count\":%" PRIu64, histogram->total);
 	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-		uint64_t ns =
-			i == 4 ? histogram->max_ns
-			       : histogram_quantile(histogram, points[i].share);
+		double us = i == 4 ? (double)histogram->max_ns / 1e3
+				   : quantile_us(histogram, points[i].share);
 
-		(void)fprintf(out_file, ",\"%s_us\":%.3f", points[i].name,
-			      (double)ns / 1e3);
+		(void)fprintf(out_file, ",\"%s_us\":%.3f", points[i].name, us);
 	}
 	(void)fputs("}\n", out_file);
 	(void)fflush(out_file);
-	if (!is_quiet)
-		(void)fprintf(
-			stderr,
-			"%-9s %-40s %-12s p50 %.1f us, p99 %.1f us, p99.9 "
-			"%.1f us, max %.1f us of %" PRIu64 "\n",
-			scenario, work, who,
-			(double)histogram_quantile(histogram, 0.5) / 1e3,
-			(double)histogram_quantile(histogram, 0.99) / 1e3,
-			(double)histogram_quantile(histogram, 0.999) / 1e3,
-			(double)histogram->max_ns / 1e3, histogram->total);
+	tell("%-9s %-40s %-12s p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max "
+	     "%.1f us of %" PRIu64 "\n",
+	     scenario, work, who, quantile_us(histogram, 0.5),
+	     quantile_us(histogram, 0.9), quantile_us(histogram, 0.99),
+	     quantile_us(histogram, 0.999), (double)histogram->max_ns / 1e3,
+	     histogram->total);
 }
 
 void result_note(const char *scenario, const char *who, const char *text)
@@ -182,6 +196,5 @@ void result_note(const char *scenario, const char *who, const char *text)
 	put_key("text", text, ",");
 	(void)fputs("}\n", out_file);
 	(void)fflush(out_file);
-	if (!is_quiet)
-		(void)fprintf(stderr, "%-9s %s: %s\n", scenario, who, text);
+	tell("%-9s %s: %s\n", scenario, who, text);
 }

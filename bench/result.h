@@ -33,6 +33,8 @@ void result_put(const struct result *result);
  * x, until this is called with NULL.
  */
 void result_curve(const char *curve, double x);
+/* What x is, with its unit, for the plots: "envelopes in the archive". */
+void result_axis(const char *label);
 /* p50, p90, p99, p99.9 and max of a histogram, in microseconds. */
 void result_latency(const char *scenario, const char *work, const char *who,
 		    const struct histogram *histogram);

@@ -53,6 +53,7 @@ static void run(struct bench *bench)
 			    "skipped: takes three minutes; with --full");
 		return;
 	}
+	result_axis("seconds");
 	daemon_start(&daemon, bench, bench_folder(bench, "retention", datadir),
 		     flags);
 	since_ms = clock_mono_ms();

@@ -17,6 +17,9 @@
 #define STORES_MAX  8u
 #define STEP_S      120u /* `sent` rises by so much with each put */
 #define SIZES_MAX   3u
+#define QUERIES     200u
+#define SCANNED     2000000u /* envelopes, by who scans them all */
+#define GROW_STEP   100000u
 
 enum task { TASK_TOPIC, TASK_NONE, TASK_ALL, TASKS };
 static const char *const task_names[TASKS] = {"one topic of 1000", "no match",
@@ -27,8 +30,9 @@ static const struct rival *const rivals[] = {&rival_lmdb, &rival_lmdb_indexed,
 #define RIVALS (sizeof(rivals) / sizeof(rivals[0]))
 
 struct store {
-	const struct rival *rival; /* NULL: ourselves */
-	struct meters put;
+	const struct rival *rival;      /* NULL: ourselves */
+	struct meters put;              /* into nearly empty ones */
+	struct meters grown[SIZES_MAX]; /* on the way to each size */
 	struct meters tasks[SIZES_MAX][TASKS];
 };
 
@@ -91,8 +95,17 @@ static void put_theirs(const struct rival *rival, const struct corpus *corpus,
 	free(items);
 }
 
-/* The same envelopes for everybody. */
-static void put_round(struct contest *c, uint32_t count, bool counts)
+enum { NOT_COUNTED = -2, FIRST_PUTS = -1 };
+
+static struct meters *meters_of(struct store *store, int size)
+{
+	if (size == NOT_COUNTED)
+		return NULL;
+	return size == FIRST_PUTS ? &store->put : &store->grown[size];
+}
+
+/* The same envelopes for everybody. `size` is one of the above or an index. */
+static void put_round(struct contest *c, uint32_t count, int size)
 {
 	struct corpus_config config;
 	struct corpus corpus;
@@ -105,6 +118,7 @@ static void put_round(struct contest *c, uint32_t count, bool counts)
 	corpus_make(&corpus, &config);
 	for (unsigned i = 0; i < c->count; i++) {
 		struct store *store = &c->stores[i];
+		struct meters *meters = meters_of(store, size);
 		struct span span = {0};
 
 		if (store->rival)
@@ -112,8 +126,8 @@ static void put_round(struct contest *c, uint32_t count, bool counts)
 		else
 			put_ours(c, &corpus, &span);
 		span_end(&span);
-		if (counts)
-			meters_add(&store->put, &span, count);
+		if (meters)
+			meters_add(meters, &span, count);
 	}
 	corpus_release(&corpus);
 	c->archived += count;
@@ -193,11 +207,16 @@ static uint64_t ask_theirs(const struct rival *rival, const struct question *q,
 }
 
 /* How often: little where each scans all. */
-static uint32_t queries_of(const struct store *store, enum task task)
+static uint32_t queries_of(const struct contest *c, const struct store *store,
+			   enum task task)
 {
+	uint32_t scans = SCANNED / c->archived;
+
 	if (task == TASK_ALL)
 		return 1;
-	return store->rival == &rival_lmdb ? 20 : 200;
+	if (store->rival != &rival_lmdb)
+		return QUERIES;
+	return scans < 2 ? 2 : scans;
 }
 
 static void ask_round(struct contest *c, unsigned size, bool counts)
@@ -206,10 +225,10 @@ static void ask_round(struct contest *c, unsigned size, bool counts)
 		for (unsigned i = 0; i < c->count; i++) {
 			struct store *store = &c->stores[i];
 			struct meters *meters = &store->tasks[size][task];
-			struct question q = {.task = (enum task)task,
-					     .seed = c->seed,
-					     .queries =
-						     queries_of(store, task)};
+			struct question q = {
+				.task = (enum task)task,
+				.seed = c->seed,
+				.queries = queries_of(c, store, task)};
 			struct span span = {0};
 			uint64_t got;
 
@@ -244,6 +263,7 @@ static void start_all(struct contest *c)
 
 	daemon_start(&c->daemon, c->bench,
 		     bench_folder(c->bench, "ours", datadir), NULL);
+	result_axis("envelopes in the archive");
 	result_note("rivals", "restante", daemon_settings());
 	c->stores[c->count++].rival = NULL;
 	for (unsigned i = 0; i < RIVALS; i++) {
@@ -268,14 +288,31 @@ static void stop_all(struct contest *c)
 	bench_remove(c->daemon.datadir);
 }
 
-static void put_results(const struct contest *c, const uint32_t *sizes,
-			unsigned sizes_count)
+static void put_puts(const struct contest *c, const uint32_t *sizes,
+		     unsigned sizes_count)
 {
 	char work[96];
 
+	result_curve("durable ingest", sizes[0]);
 	for (unsigned i = 0; i < c->count; i++)
 		meters_put(&c->stores[i].put, "rivals", "durable ingest",
 			   name_of(&c->stores[i]), "envelope");
+	for (unsigned size = 1; size < sizes_count; size++) {
+		(void)snprintf(work, sizeof(work), "durable ingest, up to %u",
+			       sizes[size]);
+		result_curve("durable ingest", sizes[size]);
+		for (unsigned i = 0; i < c->count; i++)
+			meters_put(&c->stores[i].grown[size], "rivals", work,
+				   name_of(&c->stores[i]), "envelope");
+	}
+	result_curve(NULL, 0);
+}
+
+static void put_tasks(const struct contest *c, const uint32_t *sizes,
+		      unsigned sizes_count)
+{
+	char work[96];
+
 	for (unsigned size = 0; size < sizes_count; size++) {
 		for (unsigned task = 0; task < TASKS; task++) {
 			(void)snprintf(work, sizeof(work), "%s, %u",
@@ -292,9 +329,40 @@ static void put_results(const struct contest *c, const uint32_t *sizes,
 	result_curve(NULL, 0);
 }
 
+static void put_sizes(const struct contest *c, uint32_t archived)
+{
+	struct series disk;
+	char work[64];
+
+	(void)snprintf(work, sizeof(work), "on disk, %u", archived);
+	for (unsigned i = 0; i < c->count; i++) {
+		const struct store *store = &c->stores[i];
+		const char *dir =
+			store->rival ? store->rival->dir() : c->daemon.datadir;
+
+		disk = (struct series){0};
+		series_add(&disk, (double)bench_folder_bytes(dir) / archived);
+		meters_put_one(&disk, "rivals", work, name_of(store), "disk",
+			       "B/envelope", false);
+	}
+}
+
+static void grow_to(struct contest *c, uint32_t size, int index)
+{
+	while (c->archived < size) {
+		uint32_t left = size - c->archived;
+
+		/* A small rest says little. */
+		put_round(c, left < GROW_STEP ? left : GROW_STEP,
+			  index == 0 || left < GROW_STEP / 2 ? NOT_COUNTED
+							     : index);
+	}
+}
+
 static void run(struct bench *bench)
 {
 	static const uint32_t all_sizes[SIZES_MAX] = {100000, 300000, 1000000};
+	static const double shares[SIZES_MAX] = {0.25, 0.35, 1};
 	uint32_t step = (uint32_t)settings_u64(bench->options, "envelopes");
 	unsigned sizes = bench->is_full ? SIZES_MAX : 1;
 	struct contest *c = calloc(1, sizeof(*c));
@@ -306,26 +374,25 @@ static void run(struct bench *bench)
 	/* Enough seconds before now for every put. */
 	c->next_s = clock_wall_s() - 3600 * 10;
 	start_all(c);
-	for (unsigned round = 0; round <= bench->rounds; round++)
-		put_round(c, step, round > 0);
+	bench_rounds(bench, bench->is_full ? 0.2 : 0.5);
+	for (unsigned round = 0; bench_has_round(bench, round); round++)
+		put_round(c, step, round > 0 ? FIRST_PUTS : NOT_COUNTED);
 	for (unsigned size = 0; size < sizes; size++) {
-		while (c->archived < all_sizes[size])
-			put_round(c,
-				  all_sizes[size] - c->archived < 100000
-					  ? all_sizes[size] - c->archived
-					  : 100000,
-				  false);
-		for (unsigned round = 0; round <= bench->rounds; round++)
+		bench_rounds(bench, size + 1 == sizes ? 1 : shares[size]);
+		grow_to(c, all_sizes[size], (int)size);
+		for (unsigned round = 0; bench_has_round(bench, round); round++)
 			ask_round(c, size, round > 0);
 	}
+	put_puts(c, all_sizes, sizes);
+	put_tasks(c, all_sizes, sizes);
+	put_sizes(c, c->archived);
 	stop_all(c);
-	put_results(c, all_sizes, sizes);
 	free(c);
 }
 
 static const struct setting options[] = {
 	BENCH_OPTIONS,
-	{"envelopes", NULL, SETTING_U64, "20000", "1000", "1000000",
+	{"envelopes", NULL, SETTING_U64, "16000", "1000", "1000000",
 	 "envelopes", "put into each in a round"},
 	{0}};
 
@@ -338,7 +405,8 @@ static const struct usage usage = {
 		"such a mail server uses, Redis streams, and LMDB called "
 		"directly. Every one says so only when they are on the disk. "
 		"Then one topic of 1000, a topic that is not there, and "
-		"everything; with --full again as the archive grows.\n\n"
+		"everything; with --full again as the archives grow to "
+		"1 000 000.\n\n"
 		"The servers run on loopback with their data in a temporary "
 		"folder and end with the bench. This one speaks devp2p, "
 		"encrypted and authenticated; the others do not, and LMDB "

@@ -1,11 +1,13 @@
 #include "bench/suite.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,14 +15,24 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "bench/meters.h"
 #include "bench/report.h"
 #include "bench/result.h"
+#include "bench/usage.h"
 #include "core/clock.h"
 
 #define ROUNDS_QUICK 3
 #define ROUNDS_FULL  5
 #define ARGS_MAX     20
 #define DESCRIPTORS  (1u << 17)
+#define WATCH_ONE_MS 1000
+#define WATCH_ALL_MS 3000
+#define IDLE_MB_MAX  0.2
+#define OTHERS_MAX   0.4 /* processors */
+#define POLL_MS      200
+#define OVERRUN      3u /* times its budget, then a scenario is ended */
+#define OVERRUN_S    60u
+#define STOP_WAIT_MS 30000u
 
 /* ---- one ---- */
 
@@ -78,6 +90,52 @@ static void on_signal(int number)
 	_Exit(1);
 }
 
+/* Scenarios of the suite are told nothing twice. */
+static bool is_in_suite;
+
+static void set_deadline(struct bench *bench)
+{
+	uint64_t budget_s = settings_u64(bench->options, "budget");
+
+	if (budget_s)
+		bench->deadline_ms = clock_mono_ms() + budget_s * 1000;
+}
+
+/* Does anybody write to our device while we are idle? */
+static void watch_device(const char *dir, unsigned ms)
+{
+	uint64_t before, after;
+	char text[200];
+	double rate;
+
+	sync();
+	if (!usage_device_written(dir, &before))
+		return;
+	bench_sleep_ms(ms);
+	if (!usage_device_written(dir, &after))
+		return;
+	rate = (double)(after - before) / ms / 1e3;
+	(void)snprintf(text, sizeof(text),
+		       "%s%.2f MB/s were written to it by others while nothing "
+		       "was measured; they are counted in `device`",
+		       rate > IDLE_MB_MAX ? "WARNING: " : "", rate);
+	result_note("suite", "device", text);
+}
+
+/* Was anybody else on the processors while it was measured? */
+static void put_others(const char *scenario)
+{
+	double others = span_others();
+	char text[200];
+
+	(void)snprintf(text, sizeof(text),
+		       "%s%.2f processors were used by others than the server "
+		       "and the load (kernel threads among them)",
+		       others > OTHERS_MAX ? "WARNING: " : "", others);
+	if (others > 0)
+		result_note(scenario, "machine", text);
+}
+
 int suite_run_one(const struct scenario *scenario, int argc, char **argv)
 {
 	struct bench bench = {0};
@@ -93,14 +151,21 @@ int suite_run_one(const struct scenario *scenario, int argc, char **argv)
 	bench.rounds = (unsigned)settings_u64(args.options, "rounds");
 	if (bench.rounds == 0)
 		bench.rounds = bench.is_full ? ROUNDS_FULL : ROUNDS_QUICK;
+	set_deadline(&bench);
 	raise_limits();
+	usage_calls_prepare();
 	make_dir(&bench);
 	(void)signal(SIGINT, on_signal);
 	(void)signal(SIGTERM, on_signal);
 	(void)signal(SIGPIPE, SIG_IGN);
 	open_out(&bench);
-	result_machine(bench.dir);
+	if (!is_in_suite) {
+		result_machine(bench.dir);
+		meters_sources(bench.dir);
+		watch_device(bench.dir, WATCH_ONE_MS);
+	}
 	scenario->run(&bench);
+	put_others(scenario->name);
 	bench_end();
 	args_release(&args);
 	return EXIT_OK;
@@ -119,13 +184,76 @@ static const struct usage suite_usage = {
 	.command = "suite",
 	.summary =
 		"All scenarios one after the other, the limits of the machine "
-		"first: at most three minutes, or forty with --full. Results, "
-		"plots and report.md go to a folder named by the time below "
-		"--dir. Each figure is the median of its rounds with the least "
-		"and the greatest; rounds of what is compared alternate. Let "
-		"nothing else run meanwhile.",
+		"first: at most three minutes, or forty with --full; a "
+		"scenario that would take longer than its share leaves rounds "
+		"out. Results, plots and report.md go to a folder named by the "
+		"time below --dir. Each figure is the median of its rounds "
+		"with the least and the greatest; rounds of what is compared "
+		"alternate. A scenario that fails is reported, the others run, "
+		"and the exit status is 1. Let nothing else run meanwhile.",
 	.options = suite_options,
 };
+
+/*
+ * What each may take, in seconds: 166 and 2260 in all, so that the report and
+ * what lies between fits into three and forty minutes.
+ */
+/* clang-format off */
+static const struct share {
+	const char *name;
+	unsigned quick_s, full_s;
+} shares[] = {
+	{"limits",        7,  30}, {"layout",       6,  60},
+	{"ingest",       14, 330}, {"fetch",       16, 400},
+	{"rivals",       24, 300}, {"growth",      18, 300},
+	{"deep",          4,  20}, {"mixed",       12,  60},
+	{"zipf",          8,  40}, {"engines",      9,  45},
+	{"fanout",        6,  30}, {"stuck",       12,  90},
+	{"handshakes",    5,  20}, {"idle",         8, 120},
+	{"retention",     1, 195}, {"entitlements", 6,  60},
+	{"denied",        5,  40}, {"claims",      10, 120},
+};
+/* clang-format on */
+#define SHARES        (sizeof(shares) / sizeof(shares[0]))
+#define SHARE_QUICK_S 6u
+#define SHARE_FULL_S  60u
+
+struct suite {
+	const struct settings *options;
+	char folder[BENCH_PATH_MAX];
+	char results[BENCH_PATH_MAX + 16];
+	char *argv[ARGS_MAX]; /* of every scenario but for name and budget */
+	int argc;
+	unsigned index, count; /* of scenarios */
+	uint64_t end_ms;       /* when all should be done */
+	unsigned rest_s;       /* shares of those behind this one */
+	unsigned failed;
+};
+
+static unsigned share_of(const struct suite *suite, const char *name)
+{
+	bool is_full = settings_bool(suite->options, "full");
+
+	for (size_t i = 0; i < SHARES; i++)
+		if (strcmp(shares[i].name, name) == 0)
+			return is_full ? shares[i].full_s : shares[i].quick_s;
+	return is_full ? SHARE_FULL_S : SHARE_QUICK_S;
+}
+
+/*
+ * Of the time that is left, as its share is of the shares that are left: who
+ * overruns takes from all that follow.
+ */
+static unsigned budget_of(const struct suite *suite, const char *name)
+{
+	unsigned share_s = share_of(suite, name);
+	uint64_t now_ms = clock_mono_ms();
+	uint64_t left_s =
+		suite->end_ms > now_ms ? (suite->end_ms - now_ms) / 1000 : 0;
+	uint64_t budget_s = left_s * share_s / (share_s + suite->rest_s);
+
+	return budget_s < 1 ? 1 : (unsigned)budget_s;
+}
 
 static bool is_wanted(const struct settings *s, const char *name)
 {
@@ -137,23 +265,133 @@ static bool is_wanted(const struct settings *s, const char *name)
 	return count == 0;
 }
 
-/* In a process of its own, so that one that fails takes no other with it. */
-static bool run_apart(const struct scenario *scenario, int argc, char **argv)
+static void put_progress(const struct suite *suite, const char *name,
+			 uint64_t since_ms, unsigned share_s)
 {
-	int status;
-	pid_t pid;
+	unsigned gone_s = (unsigned)((clock_mono_ms() - since_ms) / 1000);
+	unsigned left_s =
+		suite->rest_s + (share_s > gone_s ? share_s - gone_s : 0);
 
-	(void)fflush(NULL);
-	pid = fork();
-	if (pid == 0)
-		exit(suite_run_one(scenario, argc, argv));
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	if (isatty(STDERR_FILENO))
+		(void)fprintf(stderr,
+			      "\r\033[K[%u/%u] %s: %u s of about %u, in all "
+			      "about %u:%02u left",
+			      suite->index, suite->count, name, gone_s, share_s,
+			      left_s / 60, left_s % 60);
 }
 
-static void folder_of_now(const struct settings *s,
-			  char path[static BENCH_PATH_MAX])
+/* What a scenario that was killed has left behind. */
+static void remove_rests(const char *folder)
 {
-	const char *below = settings_text(s, "dir");
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[BENCH_PATH_MAX + 256];
+
+		if (strncmp(entry->d_name, "tmp-", 4) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", folder,
+			       entry->d_name);
+		bench_remove(path);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+static void note(const struct suite *suite, const char *name, const char *who,
+		 const char *text)
+{
+	FILE *out = fopen(suite->results, "a");
+
+	if (!out)
+		bench_fail("%s: %s", suite->results, strerror(errno));
+	result_open(out, false);
+	result_note(name, who, text);
+	(void)fclose(out);
+}
+
+/* Returns NULL, or how it failed. */
+static const char *wait_for(const struct suite *suite, const char *name,
+			    pid_t pid, unsigned share_s)
+{
+	uint64_t since_ms = clock_mono_ms();
+	uint64_t end_ms = since_ms + (uint64_t)share_s * 1000 * OVERRUN +
+			  OVERRUN_S * 1000u;
+	int status;
+	pid_t got;
+
+	while ((got = waitpid(pid, &status, WNOHANG)) == 0) {
+		if (clock_mono_ms() >= end_ms) {
+			bench_stop(pid, STOP_WAIT_MS);
+			return "FAILED: it took far too long and was ended";
+		}
+		put_progress(suite, name, since_ms, share_s);
+		bench_sleep_ms(POLL_MS);
+	}
+	if (isatty(STDERR_FILENO))
+		(void)fputs("\r\033[K", stderr);
+	return got == pid && status == 0
+		       ? NULL
+		       : "FAILED: what it says is on standard error";
+}
+
+/* In a process of its own, so that one that fails takes no other with it. */
+static void run_apart(struct suite *suite, const struct scenario *scenario)
+{
+	unsigned share_s = budget_of(suite, scenario->name);
+	uint64_t since_ms = clock_mono_ms();
+	const char *failure;
+	pid_t pid;
+
+	(void)fprintf(stderr, "\n[%u/%u] %s: %s\n", suite->index, suite->count,
+		      scenario->name, scenario->title);
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		char name[32], budget[16];
+		char *argv[ARGS_MAX + 3] = {name, (char[]){"--budget"}, budget};
+
+		is_in_suite = true;
+		(void)snprintf(name, sizeof(name), "%s", scenario->name);
+		(void)snprintf(budget, sizeof(budget), "%u", share_s);
+		memcpy(argv + 3, suite->argv,
+		       (size_t)suite->argc * sizeof(argv[0]));
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+		exit(suite_run_one(scenario, suite->argc + 3, argv));
+	}
+	failure = pid < 0 ? "FAILED: no process could be started"
+			  : wait_for(suite, scenario->name, pid, share_s);
+	if (failure) {
+		note(suite, scenario->name, "restante", failure);
+		remove_rests(suite->folder);
+		suite->failed++;
+	}
+	(void)fprintf(stderr, "%s took %.1f s of %u\n", scenario->name,
+		      (double)(clock_mono_ms() - since_ms) / 1e3, share_s);
+}
+
+static void run_scenarios(struct suite *suite)
+{
+	for (const struct scenario *const *at = bench_scenarios; *at; at++) {
+		if (!is_wanted(suite->options, (*at)->name))
+			continue;
+		suite->count++;
+		suite->rest_s += share_of(suite, (*at)->name);
+	}
+	suite->end_ms = clock_mono_ms() + suite->rest_s * 1000ull;
+	for (const struct scenario *const *at = bench_scenarios; *at; at++) {
+		if (!is_wanted(suite->options, (*at)->name))
+			continue;
+		suite->index++;
+		suite->rest_s -= share_of(suite, (*at)->name);
+		run_apart(suite, *at);
+	}
+}
+
+static void make_folder(struct suite *suite)
+{
+	const char *below = settings_text(suite->options, "dir");
 	time_t now = time(NULL);
 	char when[32];
 	struct tm tm;
@@ -162,85 +400,100 @@ static void folder_of_now(const struct settings *s,
 		       gmtime_r(&now, &tm));
 	if (mkdir(below, 0755) && errno != EEXIST)
 		bench_fail("%s: %s", below, strerror(errno));
-	(void)snprintf(path, BENCH_PATH_MAX, "%s/%s", below, when);
-	if (mkdir(path, 0755))
-		bench_fail("%s: %s", path, strerror(errno));
+	(void)snprintf(suite->folder, sizeof(suite->folder), "%s/%s", below,
+		       when);
+	if (mkdir(suite->folder, 0755))
+		bench_fail("%s: %s", suite->folder, strerror(errno));
+	(void)snprintf(suite->results, sizeof(suite->results),
+		       "%s/results.jsonl", suite->folder);
 }
 
-static unsigned run_scenarios(const struct settings *s, char **argv, int argc,
-			      const char *results)
+/* One flag and its value or NULL, for every scenario; see args_free(). */
+static void hand_on(struct suite *suite, const char *flag, const char *value)
 {
-	unsigned failed = 0;
+	const char *words[2] = {flag, value};
 
-	for (const struct scenario *const *at = bench_scenarios; *at; at++) {
-		uint64_t since_ms = clock_mono_ms();
-		char name[32];
+	for (unsigned i = 0; i < 2 && words[i]; i++) {
+		char *word = strdup(words[i]);
 
-		if (!is_wanted(s, (*at)->name))
-			continue;
-		(void)snprintf(name, sizeof(name), "%s", (*at)->name);
-		argv[0] = name;
-		(void)fprintf(stderr, "\n%s: %s\n", name, (*at)->title);
-		if (!run_apart(*at, argc, argv)) {
-			FILE *out = fopen(results, "a");
-
-			if (!out)
-				bench_fail("%s: %s", results, strerror(errno));
-			result_open(out, false);
-			result_note(name, "restante", "failed, no result");
-			(void)fclose(out);
-			failed++;
-		}
-		(void)fprintf(stderr, "%s took %.1f s\n", name,
-			      (double)(clock_mono_ms() - since_ms) / 1e3);
+		if (!word || suite->argc == ARGS_MAX)
+			bench_fail("no memory");
+		suite->argv[suite->argc++] = word;
 	}
-	return failed;
+}
+
+static void hand_on_number(struct suite *suite, const char *flag,
+			   const char *name)
+{
+	char text[24];
+
+	(void)snprintf(
+		text, sizeof(text), "%llu",
+		(unsigned long long)settings_u64(suite->options, "%s", name));
+	hand_on(suite, flag, text);
+}
+
+static void make_args(struct suite *suite)
+{
+	static const char *const engines[] = {"auto", "uring", "epoll"};
+	const struct settings *s = suite->options;
+
+	if (settings_u64(s, "rounds"))
+		hand_on_number(suite, "--rounds", "rounds");
+	hand_on_number(suite, "--seed", "seed");
+	hand_on(suite, "--serve", settings_text(s, "serve"));
+	hand_on(suite, "--out", suite->results);
+	hand_on(suite, "--dir", suite->folder);
+	hand_on(suite, "--io", engines[settings_word(s, "io")]);
+	if (settings_bool(s, "full"))
+		hand_on(suite, "--full", NULL);
+}
+
+static void args_free(struct suite *suite)
+{
+	for (int i = 0; i < suite->argc; i++)
+		free(suite->argv[i]);
+}
+
+/* What is true of all scenarios. */
+static void put_machine(const struct suite *suite)
+{
+	FILE *out = fopen(suite->results, "a");
+
+	if (!out)
+		bench_fail("%s: %s", suite->results, strerror(errno));
+	result_open(out, false);
+	result_machine(suite->folder);
+	meters_sources(suite->folder);
+	watch_device(suite->folder, WATCH_ALL_MS);
+	(void)fclose(out);
 }
 
 int suite_run_all(int argc, char **argv)
 {
-	static const char *const handed_on[] = {"rounds", "seed", "serve"};
-	char folder[BENCH_PATH_MAX], results[BENCH_PATH_MAX + 16];
-	char numbers[2][24], full[] = "--full", *words[ARGS_MAX];
-	char out[] = "--out", dir[] = "--dir", io[] = "--io";
-	char flags[3][16], *where;
-	static char engines[3][8] = {"auto", "uring", "epoll"};
+	uint64_t since_ms = clock_mono_ms();
+	struct suite suite = {0};
 	struct args args;
-	unsigned failed;
-	int status, n = 1;
+	char text[80];
+	int status;
 
 	if (!args_parse(&suite_usage, argc, argv, &args, &status))
 		return status;
-	folder_of_now(args.options, folder);
-	(void)snprintf(results, sizeof(results), "%s/results.jsonl", folder);
-	for (unsigned i = settings_u64(args.options, "rounds") ? 0 : 1; i < 2;
-	     i++) {
-		(void)snprintf(flags[i], sizeof(flags[i]), "--%s",
-			       handed_on[i]);
-		(void)snprintf(numbers[i], sizeof(numbers[i]), "%llu",
-			       (unsigned long long)settings_u64(
-				       args.options, "%s", handed_on[i]));
-		words[n++] = flags[i];
-		words[n++] = numbers[i];
-	}
-	(void)snprintf(flags[2], sizeof(flags[2]), "--%s", handed_on[2]);
-	words[n++] = flags[2];
-	words[n++] = where = strdup(settings_text(args.options, "serve"));
-	words[n++] = out;
-	words[n++] = results;
-	words[n++] = dir;
-	words[n++] = folder;
-	words[n++] = io;
-	words[n++] = engines[settings_word(args.options, "io")];
-	if (settings_bool(args.options, "full"))
-		words[n++] = full;
-	words[n] = NULL;
-	failed = run_scenarios(args.options, words, n, results);
-	free(where);
+	suite.options = args.options;
+	usage_calls_prepare();
+	make_folder(&suite);
+	make_args(&suite);
+	put_machine(&suite);
+	run_scenarios(&suite);
+	(void)snprintf(text, sizeof(text), "all took %.0f s, %u of %u failed",
+		       (double)(clock_mono_ms() - since_ms) / 1e3, suite.failed,
+		       suite.count);
+	note(&suite, "suite", "restante", text);
+	args_free(&suite);
 	args_release(&args);
 	(void)fputc('\n', stderr);
-	report_write(folder);
-	return failed ? EXIT_FAILED : EXIT_OK;
+	report_write(suite.folder);
+	return suite.failed ? EXIT_FAILED : EXIT_OK;
 }
 
 /* ---- afterwards ---- */
