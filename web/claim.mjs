@@ -75,8 +75,14 @@ export function claimText(claim) {
 
 /** What is sent to POST /v1/claims (§7.1). */
 export function claimBody(claim, proof) {
-  const { node, chain_id, token, payee, payer, tx, transfer, offer } = claim;
-  return { version: 1, scheme: 1, node, chain_id, token, payee, payer, tx, transfer, offer, proof };
+  const { scheme, node, chain_id, token, payee, payer, tx, transfer, offer } = claim;
+  return { version: 1, scheme: scheme ?? 1, node, chain_id, token, payee, payer, tx, transfer, offer, proof };
+}
+
+/** By the code at the payer's address: 2 for a contract, whose proof the chain judges (§6.4).
+ * An account that only lends itself code (EIP-7702) still signs with its key. */
+export function schemeOf(code) {
+  return !code || code === '0x' || code.toLowerCase().startsWith('0xef0100') ? 1 : 2;
 }
 
 const REASONS = {
@@ -116,6 +122,11 @@ export function stateText(status) {
     default:
       return `The claim is ${status.state}.`;
   }
+}
+
+/** Refused for a reason that filing it again undoes (§7). */
+export function isWorthRetrying(status) {
+  return status.state === 'rejected' && ['not_found', 'replaced'].includes(status.reason);
 }
 
 /** Nothing more will happen, or nothing that the payer waits for. */

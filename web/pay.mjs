@@ -3,10 +3,11 @@
 // anything else is done with it, so that a closed page loses nothing.
 
 import {
-  amountText, claimBody, claimText, hexOf, isDone, nodeOf, paymentLink,
-  stateText, timeText, total, transferData,
+  amountText, claimBody, claimText, hexOf, isDone, isWorthRetrying, nodeOf,
+  paymentLink, schemeOf, stateText, timeText, total, transferData,
 } from './claim.mjs';
 
+const FLAG_CONTRACTS = 2;
 const STORE = 'restante-claims';
 const CHAINS = { 1: 'Ethereum', 10: 'Optimism', 42161: 'Arbitrum', 8453: 'Base', 11155111: 'Sepolia (test)', 31337: 'a development chain' };
 const SELECTOR_DECIMALS = '0x313ce567';
@@ -27,16 +28,25 @@ function kept() {
   }
 }
 
-function keep(entry) {
-  const others = kept().filter((e) => e.claim.tx !== entry.claim.tx || e.claim.node !== entry.claim.node);
-  localStorage.setItem(STORE, JSON.stringify([entry, ...others].slice(0, 50)));
+function store(entries) {
+  try {
+    localStorage.setItem(STORE, JSON.stringify(entries.slice(0, 50)));
+  } catch {
+    // A browser that keeps nothing must not stop between payment and claim.
+  }
   showKept();
 }
 
+function others(entry) {
+  return kept().filter((e) => e.claim.tx !== entry.claim.tx || e.claim.node !== entry.claim.node);
+}
+
+function keep(entry) {
+  store([entry, ...others(entry)]);
+}
+
 function drop(entry) {
-  localStorage.setItem(STORE, JSON.stringify(
-    kept().filter((e) => e.claim.tx !== entry.claim.tx || e.claim.node !== entry.claim.node)));
-  showKept();
+  store(others(entry));
 }
 
 // ---- showing ----
@@ -116,8 +126,9 @@ function showKept() {
     const again = document.createElement('button');
     line.textContent = `${entry.claim.tx.slice(0, 12)}… for node ${entry.claim.node.slice(0, 8)}…: ` +
       `${entry.said ?? 'paid, not yet claimed'} `;
-    again.textContent = entry.is_done ? 'Forget' : 'Go on';
-    again.onclick = () => (entry.is_done ? drop(entry) : run(() => goOn(entry)));
+    const isOver = entry.is_done && !entry.may_retry;
+    again.textContent = isOver ? 'Forget' : entry.may_retry ? 'Claim again' : 'Go on';
+    again.onclick = () => (isOver ? drop(entry) : run(() => goOn(entry)));
     item.append(line, again);
     return item;
   }));
@@ -148,7 +159,9 @@ async function insist(ask) {
       const response = await ask();
       const body = await response.json();
       if (response.ok) return body;
-      if (response.status !== 429 && response.status < 500) throw new Error(body.message);
+      if (response.status !== 429 && response.status < 500) {
+        throw Object.assign(new Error(body.message), { status: response.status });
+      }
       wait = Number(response.headers.get('Retry-After')) || pause;
       say(`The server is busy: ${body.message}. Trying again in ${wait} s.`);
     } catch (error) {
@@ -165,6 +178,7 @@ async function follow(entry) {
     say(stateText(status), status.state === 'rejected' ? 'bad' : isDone(status) ? 'good' : '');
     entry.said = stateText(status);
     entry.is_done = isDone(status);
+    entry.may_retry = isWorthRetrying(status);
     keep(entry);
     if (entry.is_done) return;
     await sleep(500);
@@ -217,7 +231,13 @@ async function sign(entry) {
 }
 
 async function goOn(entry) {
-  if (entry.claim_id) return follow(entry);
+  if (entry.claim_id && !entry.may_retry) {
+    try {
+      return await follow(entry);
+    } catch (error) {
+      if (error.status !== 404) throw error; // the server knows it no more: file it again
+    }
+  }
   if (!entry.proof) {
     if (!window.ethereum) throw new Error('this claim still needs a signature: open this page with the wallet that paid');
     await wallet('eth_requestAccounts');
@@ -230,6 +250,8 @@ async function payWithWallet() {
   const o = option();
   const n = units();
   const sum = total(o, n);
+  // As it stands at the click: the fields can be written in while the wallet asks.
+  const claim = claimOf(null, null);
   const now = await getOffer();
   if (now.hash !== offer.hash) {
     offer = now;
@@ -240,17 +262,21 @@ async function payWithWallet() {
   const payer = account.toLowerCase();
   await onChain(o.chain_id);
   await checkToken(o, payer, sum);
+  claim.scheme = schemeOf(await wallet('eth_getCode', [payer, 'latest']));
+  if (claim.scheme === 2 && !(offer.flags & FLAG_CONTRACTS)) {
+    throw new Error('this account is a contract, and this server takes claims of accounts with a key only: pay from one of those');
+  }
   say('Confirm the payment in the wallet.');
   const tx = await wallet('eth_sendTransaction', [{ from: payer, to: o.token, data: transferData(o.payee, sum) }]);
-  const entry = { claim: claimOf(payer, tx.toLowerCase()) };
+  const entry = { claim: { ...claim, payer, tx: tx.toLowerCase() } };
   keep(entry);
   await goOn(entry);
 }
 
 async function fileByHand() {
-  const proof = /^\s*(0x[0-9a-fA-F]{128}(?:[0-9a-fA-F]{2})?)\s*$/.exec($('signature').value)?.[1];
-  if (!proof) throw new Error('the signature has 65 bytes (or 64): 0x and 130 (or 128) digits');
-  const entry = { claim: manualClaim(), proof };
+  const proof = /^\s*(0x(?:[0-9a-fA-F]{2}){64,4096})\s*$/.exec($('signature').value)?.[1].toLowerCase();
+  if (!proof) throw new Error('the signature has 65 bytes (or 64): 0x and 130 (or 128) digits; that of a contract wallet more');
+  const entry = { claim: { ...manualClaim(), scheme: proof.length > 132 ? 2 : 1 }, proof };
   keep(entry);
   await file(entry);
 }

@@ -38,6 +38,7 @@ test('the text to sign, the amounts and the call of the token', () => {
 	assert.equal(claim.timeText(1, 90), '90 seconds')
 	assert.equal(claim.transferData(`0x${'2'.repeat(40)}`, 255n),
 		`0xa9059cbb${'0'.repeat(24)}${'2'.repeat(40)}${'0'.repeat(62)}ff`)
+	assert.deepEqual(['0x', '0xef0100' + '1'.repeat(40), '0x6080', ''].map(claim.schemeOf), [1, 1, 2, 1])
 	for (const bad of ['', 'enode://', 'ab'.repeat(63), `${'ab'.repeat(64)} x`, 'zz'.repeat(64)])
 		assert.equal(claim.nodeOf(bad), null)
 	assert.equal(claim.nodeOf(` enode://${'AB'.repeat(64)}@127.0.0.1:30303?discport=0 `), 'ab'.repeat(64))
@@ -145,6 +146,62 @@ test('the page', async (t) => {
 		assert.match(page.$('claims').textContent, /Paid\..*Forget/)
 		const { stdout } = await runOk(['entitlement', shop.daemon.enode, '--nodekey', key.path, '--json'])
 		assert.ok(JSON.parse(stdout).expiry > Date.now() / 1000 + 80 * 86400)
+	})
+
+	await t.test('claims what was paid for, whatever is typed while the wallet asks', async () => {
+		const key = keyFile(t)
+		const wallet = walletOf(shop, alice)
+		const page = await openPage(t, shop, {
+			async request(ask) {
+				if (ask.method === 'eth_sendTransaction')
+					page.type('node', 'enode://some')
+				return wallet.request(ask)
+			},
+		})
+		page.type('node', key.node)
+		page.$('wallet').click()
+		await page.saw('state', /Paid\./)
+		assert.equal((await shop.admin('entitlements', 'show', key.node)).ledger[0].value, `${PRICE}`)
+	})
+
+	await t.test('goes on in a browser that keeps nothing', async () => {
+		const key = keyFile(t)
+		const page = await openPage(t, shop, walletOf(shop, alice))
+		Object.defineProperty(globalThis, 'localStorage', { configurable: true, get() { throw new Error('denied') } })
+		t.after(() => { delete globalThis.localStorage })
+		page.type('node', key.node)
+		page.$('wallet').click()
+		await page.saw('state', /Paid\./)
+		delete globalThis.localStorage
+		assert.equal((await shop.admin('entitlements', 'show', key.node)).ledger[0].value, `${PRICE}`)
+	})
+
+	await t.test('has the chain judge the proof of a contract', async () => {
+		const wallet = walletOf(shop, alice)
+		const page = await openPage(t, shop, {
+			request: (ask) => ask.method === 'eth_getCode' ? '0x6000' : wallet.request(ask),
+		})
+		page.type('node', keyFile(t).node)
+		page.$('wallet').click()
+		/* It is none, so nobody answers for it. */
+		await page.saw('state', /Refused: the payer has not signed/)
+	})
+
+	await t.test('claims again what was not found, and what the server has forgotten', async () => {
+		const key = keyFile(t)
+		const first = await openPage(t, shop, walletOf(shop, alice))
+		first.type('node', key.node)
+		first.$('wallet').click()
+		await first.saw('state', /Paid\./)
+		const [entry] = JSON.parse(first.window.localStorage.getItem('restante-claims'))
+		for (const [changes, label] of [[{ may_retry: true }, 'Claim again'], [{ is_done: false, claim_id: '0'.repeat(32) }, 'Go on']]) {
+			const storage = { 'restante-claims': JSON.stringify([{ ...entry, ...changes }]) }
+			const page = await openPage(t, shop, undefined, { storage })
+			const [again] = page.$('claims').getElementsByTagName('button')
+			assert.equal(again.textContent, label)
+			again.click()
+			await page.saw('state', /Paid\./)
+		}
 	})
 
 	await t.test('asks for nothing when the account is too poor', async () => {
