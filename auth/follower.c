@@ -736,13 +736,22 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 	return check_options(f, good, now_ms);
 }
 
+/* While nothing can be checked a probe each 30 s spares nobody and finds the
+ * end of an outage in time (§16.5, B4). */
+static bool wants_probe(const struct follower *f, const struct endpoint *ep,
+			uint64_t now_ms)
+{
+	return endpoint_wants_probe(ep, now_ms) ||
+	       (!f->now.is_usable && endpoint_wants_early_probe(ep, now_ms));
+}
+
 static int identify(struct follower *f, uint64_t now_ms)
 {
 	unsigned mask = 0;
 	int err;
 
 	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
-		if (endpoint_wants_probe(f->chain->endpoints[i], now_ms))
+		if (wants_probe(f, f->chain->endpoints[i], now_ms))
 			mask |= 1u << i;
 	}
 	err = mask ? rpc_identify(f->rpc, f->chain, mask) : 0;

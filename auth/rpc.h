@@ -75,6 +75,8 @@ bool endpoint_is_usable(const struct endpoint *ep, uint64_t now_ms);
 bool endpoint_is_only_stale(const struct endpoint *ep, uint64_t now_ms);
 /* The breaker has been open long enough, or it is time to identify it. */
 bool endpoint_wants_probe(const struct endpoint *ep, uint64_t now_ms);
+/* For a chain that has no quorum without it: its rest does not double. */
+bool endpoint_wants_early_probe(const struct endpoint *ep, uint64_t now_ms);
 /* The answer to that: is it the chain we mean? */
 void endpoint_identified(struct endpoint *ep, bool good, uint64_t now_ms);
 void endpoint_set_stale(struct endpoint *ep, bool stale);

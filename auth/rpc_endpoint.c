@@ -150,6 +150,13 @@ bool endpoint_wants_probe(const struct endpoint *ep, uint64_t now_ms)
 	       now_ms >= atomic_load(&ep->quiet_until_ms);
 }
 
+bool endpoint_wants_early_probe(const struct endpoint *ep, uint64_t now_ms)
+{
+	return atomic_load(&ep->is_open) &&
+	       now_ms >= atomic_load(&ep->early_ms) &&
+	       now_ms >= atomic_load(&ep->quiet_until_ms);
+}
+
 void endpoint_ok(struct endpoint *ep)
 {
 	unsigned now = atomic_load(&ep->batch_now);
@@ -179,6 +186,7 @@ static void open_breaker(struct endpoint *ep, const char *what, uint64_t now_ms)
 			      ep->limits.breaker_max_ms);
 
 	atomic_store(&ep->probe_ms, now_ms + ms);
+	atomic_store(&ep->early_ms, now_ms + ep->limits.breaker_ms);
 	atomic_store(&ep->failures, 0);
 	atomic_store(&ep->is_open, true);
 	metric_set(ep->breaker, 1);
@@ -298,7 +306,8 @@ void endpoint_dissent(struct endpoint *ep, bool about_settled, uint64_t now_ms)
 
 /*
  * A leaky bucket as one number: the time at which what was promised so far
- * will have left at the configured rate. A second's worth may go at once.
+ * will have left at the configured rate. Nothing is saved up: after an outage
+ * everything is wanted at once, and the rate shall hold then too (§16.5, B4).
  */
 uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms,
 			  unsigned max_ms)
@@ -310,9 +319,7 @@ uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms,
 	if (ep->requests_per_s == 0)
 		return now_ms;
 	do {
-		uint64_t oldest = now_us > 1000000 ? now_us - 1000000 : 0;
-
-		from = before > oldest ? before : oldest;
+		from = before > now_us ? before : now_us;
 		if (from > now_us + (uint64_t)max_ms * 1000)
 			break;
 	} while (!atomic_compare_exchange_weak(

@@ -47,6 +47,7 @@ struct endpoint {
 	atomic_bool is_good; /* identified */
 	atomic_bool is_stale;
 	_Atomic uint64_t probe_ms; /* monotonic, as all of these */
+	_Atomic uint64_t early_ms; /* the same as if it had not doubled */
 	_Atomic uint64_t quiet_until_ms;
 	_Atomic uint64_t aside_until_ms;
 	_Atomic uint64_t budget_us; /* the next request may leave then */

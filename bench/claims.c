@@ -18,6 +18,7 @@
 #define PROBES       10u   /* checks, then a pause */
 #define PROBE_MS     2u
 #define OUTAGE_RATE  5000u /* requests a second to the endpoint of B4 */
+#define BATCH        100u
 #define RECHECK_MAX  60.0
 #define UPDATE_MAX   5.0
 #define LOOK_MAX     1.0
@@ -276,9 +277,11 @@ static void run_outage(struct shop *shop, uint32_t count, uint32_t seconds)
 	(void)snprintf(work, sizeof(work), "B4 outage of %u s, %u pending",
 		       seconds, count);
 	put(&noticed, work, "until_noticed", "s", false);
-	put_target(&rechecked, work, "rechecked", "s", RECHECK_MAX, false);
-	put(&both, work, "since_its_return", "s", false);
-	put_target(&peak, work, "peak_requests", "1/s", OUTAGE_RATE, false);
+	put(&rechecked, work, "rechecked", "s", false);
+	put_target(&both, work, "since_its_return", "s", RECHECK_MAX, false);
+	/* What is asked in a batch is asked at once. */
+	put_target(&peak, work, "peak_requests", "1/s", OUTAGE_RATE + BATCH,
+		   false);
 }
 
 /* ---- B5: a reorganisation ---- */
