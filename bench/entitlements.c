@@ -300,20 +300,19 @@ static void run_checks(struct sized *sized, struct probe *probe, uint32_t count)
 static void measure(struct sized *sized, uint32_t checks, bool counts)
 {
 	struct crediting *c = &sized->crediting;
-	uint64_t begin_ns, before;
+	uint64_t begin_ns;
 
 	run_checks(sized, &sized->probes[IDLE], checks);
 	if (counts)
 		probe_take(&sized->probes[IDLE]);
-	crediting_start(c);
 	begin_ns = clock_mono_ns();
-	before = atomic_load(&c->credited);
+	crediting_start(c);
 	run_checks(sized, &sized->probes[CREDITING], checks);
 	if (counts) {
 		probe_take(&sized->probes[CREDITING]);
 		series_add(
 			&sized->credits,
-			(double)(atomic_load(&c->credited) - before) /
+			(double)atomic_load(&c->credited) /
 				((double)(clock_mono_ns() - begin_ns) / 1e9));
 	}
 	crediting_stop(c);
