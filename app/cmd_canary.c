@@ -38,7 +38,10 @@ static const struct usage usage = {
 	.operands_max = 1,
 	.summary = "For monitoring: posts a few envelopes under a topic made "
 		   "by chance, waits until they\nare confirmed, fetches them "
-		   "back and compares. Ends with 0 when all is well.",
+		   "back and compares. Ends with 0 when all is well,\n1 when "
+		   "something is wrong, and 3 when all was confirmed but the "
+		   "server wants to be paid\nfor history: then give the "
+		   "--nodekey of a node that is entitled to it.",
 	.options = options,
 };
 
@@ -50,6 +53,7 @@ struct canary {
 	uint8_t *hashes; /* of what was posted */
 	bool *is_found;
 	uint64_t posted, found, foreign;
+	bool wants_payment;
 	double post_s, fetch_s;
 };
 
@@ -132,6 +136,7 @@ static int fetch(struct canary *c, const struct args *args, char *why)
 		err = ERR_NOMEM;
 	if (!err)
 		err = client_fetch(&c->client.config, &fetch, why);
+	c->wants_payment = fetch.wants_payment;
 	c->fetch_s = (double)(clock_mono_ms() - start_ms) / 1000.0;
 	if (!err && c->found < c->posted) {
 		(void)snprintf(why, CLIENT_WHY_MAX,
@@ -185,14 +190,24 @@ static int run(struct canary *c, const struct args *args)
 	}
 	if (err)
 		client_args_complain(&usage, "%s failed: %s", stage, why);
+	if (c->wants_payment)
+		client_args_complain(&usage,
+				     "this node is not entitled to history: "
+				     "give the --nodekey of one that is, or "
+				     "pay (restante offer)");
 	if (c->client.is_json)
 		printf("{\"ok\":%s,\"posted\":%llu,\"found\":%llu,"
+		       "\"payment_required\":%s,"
 		       "\"post_seconds\":%.3f,\"fetch_seconds\":%.3f}\n",
 		       err ? "false" : "true", (unsigned long long)c->posted,
-		       (unsigned long long)c->found, c->post_s, c->fetch_s);
+		       (unsigned long long)c->found,
+		       c->wants_payment ? "true" : "false", c->post_s,
+		       c->fetch_s);
 	else if (!err)
 		printf("ok: %llu posted in %.3f s, all found again in %.3f s\n",
 		       (unsigned long long)c->posted, c->post_s, c->fetch_s);
+	if (c->wants_payment)
+		return EXIT_PAYMENT;
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 

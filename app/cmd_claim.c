@@ -8,6 +8,7 @@
 #include "app/nodekey.h"
 #include "app/pay_server.h"
 #include "app/pay_text.h"
+#include "app/payees.h"
 #include "auth/claim_json.h"
 #include "core/bytes.h"
 #include "core/clock.h"
@@ -37,6 +38,8 @@ static const struct setting options[] = {
 	 "filed|active|settled", "follow the claim until then"},
 	{"wait", NULL, SETTING_DURATION, "1h", "1s", "30d", NULL,
 	 "longest time to follow it"},
+	{"payees", NULL, SETTING_TEXT, "", NULL, "4095", "file",
+	 "payees seen and paid; empty: in your data folder"},
 	PAY_SERVER_OPTIONS,
 	{0},
 };
@@ -337,6 +340,29 @@ static bool on_changed(void *ctx, const struct claim_status *now)
 	return c->until != UNTIL_FILED;
 }
 
+/* What was paid is known from now on: `restante offer` compares with it. */
+static void remember_payee(const struct settings *s, const struct claiming *c)
+{
+	struct payee payee = {.chain_id = c->claim.chain_id,
+			      .is_paid = true,
+			      .at_s = clock_wall_s()};
+	const char *path = settings_text(s, "payees");
+	char usual[PAYEES_PATH_MAX];
+	int err;
+
+	if (!*path)
+		path = payees_path(usual) ? usual : NULL;
+	if (!path)
+		return;
+	memcpy(payee.server, c->offer.offer.server, SECP_PUBLIC_SIZE);
+	memcpy(payee.token, c->claim.token, ADDRESS_SIZE);
+	memcpy(payee.address, c->claim.payee, ADDRESS_SIZE);
+	err = payees_keep(path, &payee);
+	if (err)
+		complain("%s: the payee is not remembered: %s", path,
+			 err_str(err));
+}
+
 static int file_claim(const struct settings *s, struct claiming *c)
 {
 	struct pay_follow follow = {.changed = on_changed, .ctx = c};
@@ -349,6 +375,9 @@ static int file_claim(const struct settings *s, struct claiming *c)
 	status = pay_server_claim(&c->server, &c->claim, &follow);
 	if (c->is_live && c->has_last)
 		printf("\n");
+	/* The server has taken it: it was for this payee. */
+	if (c->has_last && !c->is_rejected)
+		remember_payee(s, c);
 	return c->is_rejected ? EXIT_FAILED : status;
 }
 

@@ -51,8 +51,10 @@ static const struct usage usage = {
 	.operands = "ENODE",
 	.operands_min = 1,
 	.operands_max = 1,
-	.summary = "Fetches history from a mail server and writes each "
-		   "envelope once. Ends with 0 when\nall of it came.",
+	.summary =
+		"Fetches history from a mail server and writes each "
+		"envelope once. Ends with 0 when\nall of it came, and with 3 "
+		"when the server wants to be paid first.",
 	.options = options,
 };
 
@@ -252,6 +254,8 @@ static int run(struct fetching *f)
 		print_json(f, !err && !write_err);
 	else
 		print_summary(f, !err && !write_err);
+	if (f->fetch.wants_payment && !write_err)
+		return EXIT_PAYMENT;
 	return err || write_err ? EXIT_FAILED : EXIT_OK;
 }
 

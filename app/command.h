@@ -5,13 +5,14 @@
  * function, declared here and listed in app/main.c.
  *
  * A command gets its own name as argv[0] and returns the exit status:
- * EXIT_OK, EXIT_FAILED (it did not work out; a message was printed), or
- * EXIT_USAGE (it was called wrongly).
+ * EXIT_OK, EXIT_FAILED (it did not work out; a message was printed),
+ * EXIT_USAGE (it was called wrongly), or EXIT_PAYMENT (the server wants to be
+ * paid for it; a message was printed).
  *
  * Thread: main.
  */
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PAYMENT = 3 };
 
 struct command {
 	const char *name;

@@ -1,10 +1,14 @@
 #include "app/pay_text.h"
 
 #include <inttypes.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <qrencode.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/bytes.h"
 #include "core/err.h"
@@ -111,8 +115,27 @@ void pay_text_policy(struct policy policy, char out[static PAY_TEXT_MAX])
 
 /* ---- QR ---- */
 
-#define QUIET     2
-#define QUIET_SVG 4
+#define QUIET 4 /* light modules around a code, as readers want them */
+
+bool pay_text_can_qr(void)
+{
+	/* No other thread has been started. */
+	/* NOLINTBEGIN(concurrency-mt-unsafe) */
+	(void)setlocale(LC_CTYPE, "");
+	return isatty(STDOUT_FILENO) &&
+	       strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	/* NOLINTEND(concurrency-mt-unsafe) */
+}
+
+/* 0: as wide as one likes. */
+static int columns_of(FILE *out)
+{
+	struct winsize size = {.ws_col = 0};
+
+	if (!isatty(fileno(out)) || ioctl(fileno(out), TIOCGWINSZ, &size) != 0)
+		return 0;
+	return size.ws_col;
+}
 
 /* Is the module dark? Outside of the code all is light. */
 static int is_dark(const QRcode *code, int x, int y)
@@ -122,20 +145,36 @@ static int is_dark(const QRcode *code, int x, int y)
 	return code->data[y * code->width + x] & 1;
 }
 
-int pay_text_qr(const char *text, FILE *out)
+/* Two rows of modules. */
+static void print_rows(const QRcode *code, int y, FILE *out)
 {
 	/* By what is light above and below: ' ', lower, upper, full. */
 	static const char *const blocks[] = {" ", "\u2584", "\u2580", "\u2588"};
+
+	for (int x = -QUIET; x < code->width + QUIET; x++)
+		(void)fputs(blocks[(is_dark(code, x, y) ? 0 : 2) +
+				   (is_dark(code, x, y + 1) ? 0 : 1)],
+			    out);
+}
+
+int pay_text_qr(const char *text, FILE *out)
+{
 	QRcode *code = QRcode_encodeString(text, 0, QR_ECLEVEL_L, QR_MODE_8, 1);
+	int columns = columns_of(out);
+	/* White on black, whatever the terminal's own colours are. */
+	const char *on = columns ? "\033[97;40m" : "";
+	const char *off = columns ? "\033[0m" : "";
 
 	if (!code)
 		return ERR_RANGE;
+	if (columns && columns < code->width + 2 * QUIET) {
+		QRcode_free(code);
+		return ERR_FULL;
+	}
 	for (int y = -QUIET; y < code->width + QUIET; y += 2) {
-		for (int x = -QUIET; x < code->width + QUIET; x++)
-			(void)fputs(blocks[(is_dark(code, x, y) ? 0 : 2) +
-					   (is_dark(code, x, y + 1) ? 0 : 1)],
-				    out);
-		(void)fputc('\n', out);
+		(void)fputs(on, out);
+		print_rows(code, y, out);
+		(void)fprintf(out, "%s\n", off);
 	}
 	QRcode_free(code);
 	return 0;
@@ -157,7 +196,7 @@ char *pay_text_qr_svg(const char *text)
 		QRcode_free(code);
 		return NULL;
 	}
-	side = code->width + 2 * QUIET_SVG;
+	side = code->width + 2 * QUIET;
 	(void)fprintf(out,
 		      "<svg xmlns=\"http://www.w3.org/2000/svg\" "
 		      "viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">"
@@ -166,8 +205,8 @@ char *pay_text_qr_svg(const char *text)
 	for (int y = 0; y < code->width; y++) {
 		for (int x = 0; x < code->width; x++) {
 			if (is_dark(code, x, y))
-				(void)fprintf(out, "M%d %dh1v1h-1z",
-					      x + QUIET_SVG, y + QUIET_SVG);
+				(void)fprintf(out, "M%d %dh1v1h-1z", x + QUIET,
+					      y + QUIET);
 		}
 	}
 	(void)fputs("\"/></svg>\n", out);

@@ -5,6 +5,7 @@
  *
  * Thread: main.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -21,11 +22,16 @@ void pay_text_span(uint64_t seconds, char out[static PAY_TEXT_MAX]);
 void pay_text_time(uint64_t at_s, char out[static PAY_TEXT_MAX]);
 /* "after 6 confirmations", "when safe", "when finalized" */
 void pay_text_policy(struct policy policy, char out[static PAY_TEXT_MAX]);
-/* A QR code of half blocks, light on dark, with its quiet zone. 0 or
- * ERR_RANGE. */
+/*
+ * A QR code of half blocks, light on dark, with its quiet zone; on a terminal
+ * in colours of its own. 0, ERR_RANGE (too long a text), or ERR_FULL: the
+ * terminal is narrower than the code.
+ */
 int pay_text_qr(const char *text, FILE *out);
 /* The same as an SVG image; malloc'ed, NULL: too long or no memory. */
 char *pay_text_qr_svg(const char *text);
+/* Is standard output a terminal that shows half blocks? */
+bool pay_text_can_qr(void);
 
 /* Is it SNT, by the addresses of payments.md §19? */
 struct known_token {

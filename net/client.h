@@ -125,6 +125,7 @@ struct client_fetch {
 	uint64_t retries;
 	uint64_t passed_over; /* delivered twice or not asked for */
 	double done;          /* 0..1 of the time range */
+	bool wants_payment;   /* why the server refused */
 	bool has_more;        /* the limit was reached: go on from `next` */
 	uint8_t next[ENVELOPE_KEY_SIZE];
 };

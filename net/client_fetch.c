@@ -524,15 +524,18 @@ static void page_done(struct fetcher *f, struct worker *worker,
 		halve(f, &worker->part);
 }
 
+static bool begins_with(const char *text, size_t size, const char *words)
+{
+	return size >= strlen(words) && memcmp(text, words, strlen(words)) == 0;
+}
+
 static void refused(struct fetcher *f, struct worker *worker, const char *text,
 		    size_t size)
 {
-	static const char rate[] = "rate limit";
 	char shown[128];
 	size_t n = 0;
 
-	if (size >= sizeof(rate) - 1 &&
-	    memcmp(text, rate, sizeof(rate) - 1) == 0 &&
+	if (begins_with(text, size, "rate limit") &&
 	    worker->refusals < RATE_REFUSALS_MAX) {
 		unsigned wait_ms =
 			RATE_WAIT_MS
@@ -548,6 +551,7 @@ static void refused(struct fetcher *f, struct worker *worker, const char *text,
 	for (; n < size && n < sizeof(shown) - 1; n++)
 		shown[n] = isprint((unsigned char)text[n]) ? text[n] : '?';
 	shown[n] = '\0';
+	f->fetch->wants_payment = begins_with(text, size, "payment required");
 	client_end(&f->client, ERR_DENIED, "the server refused: %s", shown);
 }
 

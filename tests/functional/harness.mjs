@@ -59,13 +59,23 @@ export async function freePort() {
 	return port
 }
 
+/* What commands remember for their user: of this process only. */
+let userDir
+function userData() {
+	if (!userDir) {
+		userDir = mkdtempSync(join(tmpdir(), 'restante-user-'))
+		process.on('exit', () => rmSync(userDir, { recursive: true, force: true }))
+	}
+	return userDir
+}
+
 /*
  * Run a command to its end. Answers {code, signal, stdout, stderr}; `input`
  * goes to its standard input.
  */
 export async function run(args, { input, ms = 60000, env } = {}) {
 	const child = launch(RESTANTE, args, {
-		stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env },
+		stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, XDG_DATA_HOME: userData(), ...env },
 	})
 	const out = { stdout: [], stderr: [] }
 	child.stdout.on('data', (data) => out.stdout.push(data))

@@ -1,14 +1,16 @@
 /*
- * What the operator sees and changes in a server that runs: alarms of
+ * What the operator sees and changes in a server that runs, and what the user
+ * is told before paying it: alarms of
  * finality (payments.md §11), the mode over restarts, orders and their
  * reasons, peers, the log level.
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Daemon, run, runOk, until } from './harness.mjs'
+import { Daemon, run, runOk, tempDir, until } from './harness.mjs'
 import { Chain } from './chain.mjs'
-import { PRICE, Shop, newNode, transfer } from './paying.mjs'
+import { PRICE, Shop, keyFile, newNode, transfer } from './paying.mjs'
 import { JsPeer, sleep } from './peer.mjs'
 
 test('an alarm of finality is shown, survives a restart, and is acknowledged', async (t) => {
@@ -190,4 +192,79 @@ test('without the setting the header is not looked at', async (t) => {
 	})
 	assert.notEqual(refused.code, 0)
 	assert.match(refused.stderr, /TRUSTED_PROXIES: has a prefix that is none/)
+})
+
+test('an offer is compared with the contract and with what was paid before', async (t) => {
+	const chain = await Chain.start(t, { mining: 1 })
+	const shop = await Shop.start(t, { chain })
+	const [, alice] = chain.accounts
+	await shop.fund(alice)
+	const home = tempDir(t)
+	const payees = join(home, 'restante', 'payees')
+	const env = { XDG_DATA_HOME: home }
+	const offer = (...args) => run(['offer', shop.url, ...args], { env })
+
+	/* The contract is asked, and agrees. */
+	const first = await offer('--rpc', chain.url)
+	assert.equal(first.code, 0, first.stderr)
+	assert.match(first.stdout, /decimals +18, as the token has/)
+	assert.doesNotMatch(first.stdout + first.stderr, /WARNING/)
+	assert.match(readFileSync(payees, 'utf8'), new RegExp(`^${shop.server} ${shop.chainId} [0-9a-f]{40} ${shop.payee.slice(2).toLowerCase()} seen \\d+\n$`))
+	assert.match((await offer()).stdout, /decimals +18, as the offer says/)
+
+	/* An endpoint that is away, or of another chain, is said to be no check. */
+	assert.match((await offer('--rpc', 'http://127.0.0.1:1')).stdout, /WARNING +the token was not checked/)
+	const other = await Chain.start(t, { chainId: 4242 })
+	assert.match((await offer('--rpc', other.url)).stdout, /WARNING +the endpoint is a node of another chain/)
+
+	/* Alice pays; then the payee is another one, and that is not forgotten. */
+	const key = keyFile(t)
+	const tx = await shop.pay(alice, PRICE)
+	const body = await shop.claim({ payer: alice, node: key.node, tx })
+	await runOk(['claim', shop.url, '--tx', tx, '--payer', alice, '--node', key.node, '--signature', body.proof, '--until', 'filed'], { env })
+	assert.match(readFileSync(payees, 'utf8'), / paid \d+\n$/)
+	const second = chain.accounts[7]
+	shop.daemon.options.config = shop.daemon.options.config.replace(shop.payee, second)
+	await shop.daemon.restart()
+	await until('the new payee', async () => {
+		const { json } = await shop.http('GET', '/v1/offer')
+		return JSON.stringify(json).includes(second.slice(2).toLowerCase())
+	}, 30000)
+	for (let i = 0; i < 2; i++)
+		assert.match((await offer()).stdout, new RegExp(`WARNING +the payee is another one than you paid on .*0x${shop.payee.slice(2).toLowerCase()}`))
+	const asJson = await offer('--json')
+	assert.match(asJson.stderr, /WARNING: option 1: the payee is another one/)
+	JSON.parse(asJson.stdout)
+
+	/* A file that is none of ours is not overwritten. */
+	writeFileSync(payees, 'a shopping list\n')
+	const spoilt = await offer()
+	assert.equal(spoilt.code, 0)
+	assert.match(spoilt.stderr, /payees are not remembered/)
+	assert.equal(readFileSync(payees, 'utf8'), 'a shopping list\n')
+})
+
+test('the canary tells a server that wants to be paid from one that is ill', async (t) => {
+	const shop = await Shop.start(t)
+	const { daemon } = shop
+	const key = keyFile(t)
+	const sing = (...args) => run(['canary', daemon.enode, '--json', ...args])
+	const denied = await sing('--nodekey', key.path)
+	assert.equal(denied.code, 3)
+	assert.match(denied.stderr, /payment required/)
+	assert.match(denied.stderr, /not entitled to history/)
+	const told = JSON.parse(denied.stdout)
+	assert.equal(told.ok, false)
+	assert.equal(told.payment_required, true)
+	assert.equal(told.posted, 3)
+	assert.equal((await run(['fetch', daemon.enode, '--nodekey', key.path])).code, 3)
+
+	await shop.admin('entitlements', 'grant', key.node, '--for', '1h', '--reason', 'it watches over us')
+	const allowed = await sing('--nodekey', key.path)
+	assert.equal(allowed.code, 0, allowed.stderr)
+	assert.deepEqual([JSON.parse(allowed.stdout).ok, JSON.parse(allowed.stdout).payment_required], [true, false])
+	/* Any other node is still asked to pay, and a dead server is another thing. */
+	assert.equal((await sing()).code, 3)
+	await daemon.stop()
+	assert.equal((await sing('--nodekey', key.path, '--timeout', '3s')).code, 1)
 })
