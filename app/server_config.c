@@ -95,18 +95,46 @@ static bool read_enode(struct settings *s, const char *list, size_t index,
 	return false;
 }
 
+static bool is_listed(const struct enode *peers, size_t count,
+		      const struct enode *peer)
+{
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(peers[i].public, peer->public, SECP_PUBLIC_SIZE) ==
+		    0)
+			return true;
+	return false;
+}
+
+/* Those of both lists are dialled, each once. */
 static void read_static_peers(struct settings *s, struct server_config *out)
 {
 	size_t count = settings_count(s, "net.peers");
+	size_t from = settings_count(s, "mail.sync_from");
 
-	out->static_peers = calloc(count + 1, sizeof(*out->static_peers));
-	if (!out->static_peers)
+	out->static_peers =
+		calloc(count + from + 1, sizeof(*out->static_peers));
+	out->sync_from = calloc(from + 1, sizeof(*out->sync_from));
+	if (!out->static_peers || !out->sync_from)
 		abort();
 	for (size_t i = 0; i < count; i++)
 		(void)read_enode(s, "net.peers", i, true,
 				 &out->static_peers[i]);
+	for (size_t i = 0; i < from; i++) {
+		struct enode peer = {0};
+
+		if (!read_enode(s, "mail.sync_from", i, true, &peer))
+			continue;
+		memcpy(out->sync_from[i], peer.public, SECP_PUBLIC_SIZE);
+		if (!is_listed(out->static_peers, count, &peer))
+			out->static_peers[count++] = peer;
+	}
 	out->node.static_peers = out->static_peers;
 	out->node.static_peers_count = (unsigned)count;
+	out->node.sync_from =
+		(const uint8_t(*)[SECP_PUBLIC_SIZE])out->sync_from;
+	out->node.sync_from_count = (unsigned)from;
+	out->node.sync_every_s = (unsigned)settings_s(s, "mail.sync_every");
+	out->node.sync_back_s = (uint32_t)settings_s(s, "storage.retention");
 }
 
 static void read_sync_peers(struct settings *s, struct server_config *out)
@@ -363,5 +391,6 @@ void server_config_release(struct server_config *config)
 	pay_config_release(&config->pay);
 	free(config->static_peers);
 	free(config->sync_peers);
+	free(config->sync_from);
 	memset(config, 0, sizeof(*config));
 }

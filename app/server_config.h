@@ -30,6 +30,7 @@ struct server_config {
 	struct node_config node; /* without key, archive, symmetric */
 	struct enode *static_peers;
 	uint8_t (*sync_peers)[SECP_PUBLIC_SIZE];
+	uint8_t (*sync_from)[SECP_PUBLIC_SIZE];
 	const char *password; /* of sealed requests */
 	struct pay_config pay;
 	const char *http_public, *http_private; /* "": none */

@@ -50,6 +50,8 @@ SETTING("mail.requests_max",     NULL,           U64,      "64",             "1"
 SETTING("mail.page_bytes",       NULL,           BYTES,    "256K",           "16K", "1M",     NULL,         "what one packet of history holds")
 SETTING("mail.pool_bytes",       NULL,           BYTES,    "256M",           "1M",  "64G",    NULL,         "envelopes remembered against duplicates and for other peers")
 SETTING("mail.sync_peers[]",     NULL,           TEXT,     "",               "1",   "511",    "enode",      "mail server that may copy the archive")
+SETTING("mail.sync_from[]",      NULL,           TEXT,     "",               "1",   "511",    "enode",      "mail server whose archive is copied; dialled and kept like net.peers")
+SETTING("mail.sync_every",       NULL,           DURATION, "10m",            "1s",  "1d",     NULL,         "pause before such a server is asked again for what is new")
 SETTING("mail.announce_rate_ip", NULL,           U64,      "0",              "0",   "4294967295", "a second", "rate limit told to peers, by address; 0: none")
 SETTING("mail.announce_rate_peer", NULL,         U64,      "0",              "0",   "4294967295", "a second", "rate limit told to peers, by peer; 0: none")
 

@@ -20,6 +20,7 @@
 #include "net/posting.h"
 #include "net/request.h"
 #include "net/sync.h"
+#include "net/sync_ask.h"
 
 #define RINGS_MAX      256
 #define MAILBOX_MAX    65536
@@ -53,6 +54,8 @@ void node_config_default(struct node_config *config)
 	config->requests_max = 8;
 	config->page_bytes = 256u << 10;
 	config->request_ms = 8000;
+	config->sync_every_s = 600;
+	config->sync_back_s = 30 * 86400;
 	config->dial_min_ms = 1000;
 	config->dial_max_ms = 60000;
 }
@@ -146,6 +149,7 @@ static unsigned link_opened(void *ctx, struct link *link)
 	session_opened(session, link);
 	if (session->dialed)
 		dialer_opened(session->dialed);
+	sync_ask_opened(session);
 	atomic_fetch_add(&node->counts.peers, 1);
 	metric_change(node->metrics.peers, 1);
 	LOG_DEBUG("peer connected", log_hex("peer", link_remote(link), 8),
@@ -163,6 +167,8 @@ static void link_closed(void *ctx, struct link *link,
 	if (!session)
 		return;
 	if (session->is_open) {
+		/* Before somebody else may claim this node's id. */
+		sync_ask_closed(session);
 		peers_release(node->peers, link_remote(link));
 		atomic_fetch_sub(&node->counts.peers, 1);
 		metric_change(node->metrics.peers, -1);
@@ -203,8 +209,12 @@ static void served_message(struct session *session, enum cap cap, unsigned code,
 		if (cap == CAP_SHH)
 			sync_message(session, payload);
 		break;
+	case CODE_SYNC_RESPONSE:
+		if (cap == CAP_SHH)
+			sync_ask_answer(session, payload);
+		break;
 	default:
-		/* Codes 11, 12, 124, 125, 127 and unknown ones: not for us. */
+		/* Codes 11, 12, 125, 127 and unknown ones: not for us. */
 		session_told(session, cap, code, payload->bytes, payload->size);
 		break;
 	}
@@ -356,6 +366,7 @@ static void each_second(struct node_ring *ring, uint64_t now_ms)
 	for (struct session *s = ring->sessions; s; s = next) {
 		next = s->next;
 		session_check_status(s, now_ms);
+		sync_ask_second(s, now_ms);
 		/* One bad envelope a second is forgiven. */
 		if (s->bad_envelopes > 0)
 			s->bad_envelopes--;
@@ -542,6 +553,7 @@ static void release(struct node *node)
 		pthread_join(ring->thread, NULL);
 	}
 	resolver_stop(node->resolver);
+	sync_asker_stop(node->asker);
 	for (unsigned i = 0; i < node->rings_count; i++) {
 		if (node->rings[i].is_started)
 			ring_close_down(&node->rings[i]);
@@ -567,6 +579,11 @@ static int start_all(struct node *node)
 		return ERR_NOMEM;
 	if (config->static_peers_count > 0) {
 		err = resolver_start(&node->resolver);
+		if (err)
+			return err;
+	}
+	if (config->sync_from_count > 0) {
+		err = sync_asker_start(config, &node->asker);
 		if (err)
 			return err;
 	}

@@ -90,6 +90,11 @@ struct node_config {
 	struct node_gate may_read;
 	const uint8_t (*sync_peers)[SECP_PUBLIC_SIZE]; /* borrowed */
 	unsigned sync_peers_count;
+	/* Those we copy the archive of, while they are connected. */
+	const uint8_t (*sync_from)[SECP_PUBLIC_SIZE]; /* borrowed */
+	unsigned sync_from_count;
+	unsigned sync_every_s; /* after the last time */
+	uint32_t sync_back_s;  /* how far, the first time; 0: all there is */
 
 	/* Peers we dial and keep. */
 	const struct enode *static_peers; /* borrowed */

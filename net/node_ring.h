@@ -27,6 +27,7 @@
 struct admit;
 struct dialer;
 struct posting;
+struct sync_asker;
 
 /* What comes through a ring's mailbox. */
 struct note {
@@ -68,7 +69,12 @@ struct note {
 	X(request_unreadable, "mailserver_request_errors_total", "reason=\"unreadable\"", "History requests refused") \
 	X(delivered, "mailserver_envelopes_total", NULL, "Envelopes handed back") \
 	X(delivered_bytes, "mailserver_sent_envelopes_bytes_total", NULL, "Bytes of these") \
-	X(sync_requests, "mailserver_sync_attempts_total", NULL, "Sync requests served")
+	X(sync_requests, "mailserver_sync_attempts_total", NULL, "Sync requests served") \
+	X(sync_pages, "mailserver_sync_pages_total", NULL, "Pages asked of other mail servers and stored") \
+	X(sync_stored, "mailserver_sync_envelopes_total", "result=\"stored\"", "Envelopes had from other mail servers") \
+	X(sync_known, "mailserver_sync_envelopes_total", "result=\"known\"", "Envelopes had from other mail servers") \
+	X(sync_refused, "mailserver_sync_envelopes_total", "result=\"refused\"", "Envelopes had from other mail servers") \
+	X(sync_failures, "mailserver_sync_failures_total", NULL, "Times another mail server could not be synced from")
 /* clang-format on */
 
 struct node_metrics {
@@ -154,6 +160,7 @@ struct node {
 	uint16_t port;
 	const char *engine;
 	struct resolver *resolver;
+	struct sync_asker *asker; /* NULL: nobody is asked */
 	unsigned rings_count;
 	struct node_ring rings[];
 };

@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "core/log.h"
 #include "net/node_ring.h"
+#include "net/sync_ask.h"
 
 struct told {
 	struct note note;
@@ -113,6 +114,17 @@ static void wait_for_room(struct node_ring *ring, struct posting *posting)
 		session_pause(session, PAUSE_ARCHIVE, true);
 }
 
+static void tell_sync(struct node_ring *ring, const struct posting *posting,
+		      int err)
+{
+	struct session *session = node_ring_find(ring, posting->base.link);
+
+	if (session && session->ask)
+		sync_ask_stored(session, posting->base.sync_page,
+				posting->base.count, posting->batch.stored,
+				err);
+}
+
 /* 0 or ERR_FULL; whatever else is the end of it. */
 static int put(struct node_ring *ring, struct posting *posting)
 {
@@ -126,6 +138,8 @@ static int put(struct node_ring *ring, struct posting *posting)
 		return err;
 	NODE_COUNT(ring->node, archive_failures, 1);
 	set_healthy(ring->node, false, err);
+	if (posting->base.sync_page)
+		tell_sync(ring, posting, err);
 	posting_unref(posting);
 	return 0;
 }
@@ -191,32 +205,40 @@ static void tell_others(struct node_ring *ring, struct posting *posting)
 	}
 }
 
+static void stored(struct node_ring *ring, struct posting *posting)
+{
+	const struct posting_base *base = &posting->base;
+	struct session *session = node_ring_find(ring, base->link);
+
+	NODE_COUNT(ring->node, archived, posting->batch.stored);
+	if (base->sync_page)
+		return;
+	metric_observe_us(ring->node->metrics.commit_time,
+			  (clock_mono_ns() - posting->started_ns) / 1000);
+	mark_stored(ring, posting);
+	if (session)
+		posting_confirm(session, base->cap, base->hash, posting->errors,
+				base->errors_count);
+	tell_others(ring, posting);
+}
+
 static void come_home(struct node_ring *ring, struct note *note, bool is_over)
 {
 	struct posting *posting = ((struct told *)note)->posting;
-	const struct posting_base *base = &posting->base;
-	struct session *session;
+	int err = posting->batch.err;
 
 	ring->out--;
 	if (is_over) {
 		posting_unref(posting);
 		return;
 	}
-	set_healthy(ring->node, posting->batch.err == 0, posting->batch.err);
-	if (posting->batch.err) {
+	set_healthy(ring->node, err == 0, err);
+	if (err)
 		NODE_COUNT(ring->node, archive_failures, 1);
-	} else {
-		NODE_COUNT(ring->node, archived, posting->batch.stored);
-		metric_observe_us(ring->node->metrics.commit_time,
-				  (clock_mono_ns() - posting->started_ns) /
-					  1000);
-		mark_stored(ring, posting);
-		session = node_ring_find(ring, base->link);
-		if (session)
-			posting_confirm(session, base->cap, base->hash,
-					posting->errors, base->errors_count);
-		tell_others(ring, posting);
-	}
+	else
+		stored(ring, posting);
+	if (posting->base.sync_page)
+		tell_sync(ring, posting, err);
 	posting_unref(posting);
 	posting_retry(ring);
 }

@@ -3,7 +3,8 @@
 /*
  * The way of one Messages packet to the disk and back: the envelopes of it
  * that the archive is to store, and the confirmation its sender gets when they
- * are stored; then the other rings are told.
+ * are stored; then the other rings are told. Answers to our own sync requests
+ * go the same way without the confirmation and without being told.
  *
  * Thread: a ring's, except where the archive reports.
  */
@@ -39,6 +40,9 @@ struct posting_base {
 	const struct confirm_error *errors;
 	uint32_t errors_count;
 	uint32_t count; /* of items */
+	/* Not 0: a part of this page of net/sync_ask, told there and nobody
+	 * else. */
+	uint32_t sync_page;
 };
 
 /* Copies the errors, takes a reference to the packet. NULL: no memory. */

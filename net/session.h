@@ -18,6 +18,7 @@
 struct node_ring;
 struct request;
 struct dialed;
+struct sync_ask;
 
 /* Why a link is not read from; bits. */
 enum session_pause {
@@ -69,6 +70,7 @@ struct session {
 	unsigned bad_requests;
 	struct bucket envelopes, bytes, request_rate;
 	struct dialed *dialed; /* we keep this peer */
+	struct sync_ask *ask;  /* we copy its archive */
 };
 
 /* NULL: no memory. Stands in the ring's list from here on. */

@@ -509,6 +509,34 @@ unsigned archive_expire(struct archive *archive, uint32_t now_s)
 	return removed;
 }
 
+#define MARK_PREFIX "mark-"
+
+static void mark_name(const char *name,
+		      char out[static ARCHIVE_MARK_NAME_MAX + 8])
+{
+	assert(strlen(name) <= ARCHIVE_MARK_NAME_MAX);
+	assert(!strpbrk(name, "/."));
+	(void)snprintf(out, ARCHIVE_MARK_NAME_MAX + 8, MARK_PREFIX "%s", name);
+}
+
+int archive_mark_save(struct archive *archive, const char *name,
+		      const char *text)
+{
+	char file[ARCHIVE_MARK_NAME_MAX + 8];
+
+	mark_name(name, file);
+	return dir_mark_save(archive->common.dir, file, text);
+}
+
+int archive_mark_load(struct archive *archive, const char *name, char *out,
+		      size_t size)
+{
+	char file[ARCHIVE_MARK_NAME_MAX + 8];
+
+	mark_name(name, file);
+	return dir_mark_load(archive->common.dir, file, out, size);
+}
+
 static void health_of_slice(const struct slice *slice,
 			    struct archive_health *out)
 {

@@ -166,6 +166,19 @@ int archive_read_now(struct archive *archive, struct archive_step *step);
  * commands. Returns slices removed. */
 unsigned archive_expire(struct archive *archive, uint32_t now_s);
 
+/*
+ * A short text kept with the archive under a name (letters, digits, '-'): how
+ * far something has come, to be restored with what it speaks of. Both wait for
+ * the disk; from any thread, but one at a time for a name. Saving replaces it
+ * whole or not at all: 0 or ERR_IO. Loading: 0, ERR_NOTFOUND, ERR_RANGE (longer
+ * than `size` - 1) or ERR_IO.
+ */
+#define ARCHIVE_MARK_NAME_MAX 200
+int archive_mark_save(struct archive *archive, const char *name,
+		      const char *text);
+int archive_mark_load(struct archive *archive, const char *name, char *out,
+		      size_t size);
+
 struct archive_health {
 	bool is_healthy; /* every shard takes envelopes */
 	unsigned shards_broken;

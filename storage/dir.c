@@ -103,23 +103,60 @@ static int write_synced(const char *path, const char *text)
 	return err;
 }
 
+static int sync_folder(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return ERR_IO;
+	err = fsync(fd) == 0 ? 0 : ERR_IO;
+	close(fd);
+	return err;
+}
+
+int dir_mark_save(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_SIZE], fresh[PATH_SIZE + 8];
+
+	path_of(path, dir, name);
+	(void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+	if (write_synced(fresh, text) || rename(fresh, path) != 0)
+		return ERR_IO;
+	return sync_folder(dir);
+}
+
+int dir_mark_load(const char *dir, const char *name, char *out, size_t size)
+{
+	char path[PATH_SIZE];
+	FILE *file;
+	size_t len;
+	int err = 0;
+
+	path_of(path, dir, name);
+	file = fopen(path, "re");
+	if (!file)
+		return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
+	len = fread(out, 1, size, file);
+	if (ferror(file))
+		err = ERR_IO;
+	else if (len == size)
+		err = ERR_RANGE;
+	else
+		out[len] = '\0';
+	(void)fclose(file);
+	return err;
+}
+
 int dir_save(const char *dir, const struct dir_made_with *made, char *why,
 	     size_t why_size)
 {
-	char path[PATH_SIZE], fresh[PATH_SIZE], text[128];
-	int fd;
+	char path[PATH_SIZE], text[128];
 
 	path_of(path, dir, "ARCHIVE");
-	path_of(fresh, dir, "ARCHIVE.new");
 	(void)snprintf(text, sizeof(text), FILE_FORMAT, FORMAT, made->shards,
 		       made->slice_span_s);
-	if (write_synced(fresh, text) || rename(fresh, path) != 0)
+	if (dir_mark_save(dir, "ARCHIVE", text))
 		return refuse(why, why_size, path, "cannot write");
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return refuse(why, why_size, dir, "cannot open");
-	(void)fsync(fd);
-	close(fd);
 	return 0;
 }
 

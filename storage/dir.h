@@ -31,6 +31,13 @@ int dir_load(const char *dir, struct dir_made_with *out, char *why,
 /* Write ARCHIVE, whole or not at all. Returns 0 or ERR_IO. */
 int dir_save(const char *dir, const struct dir_made_with *made, char *why,
 	     size_t why_size);
+/*
+ * A short text kept under a name beside the shards, replaced whole or not at
+ * all. Saving returns 0 or ERR_IO; loading 0, ERR_NOTFOUND, ERR_RANGE (longer
+ * than `size` - 1) or ERR_IO.
+ */
+int dir_mark_save(const char *dir, const char *name, const char *text);
+int dir_mark_load(const char *dir, const char *name, char *out, size_t size);
 /* Are there shards already? */
 bool dir_has_shards(const char *dir);
 

@@ -85,6 +85,25 @@ int archive_read(struct archive *archive, struct archive_step *step)
 	return ERR_FULL;
 }
 
+int archive_mark_save(struct archive *archive, const char *name,
+		      const char *text)
+{
+	(void)archive;
+	(void)name;
+	(void)text;
+	return ERR_IO;
+}
+
+int archive_mark_load(struct archive *archive, const char *name, char *out,
+		      size_t size)
+{
+	(void)archive;
+	(void)name;
+	(void)out;
+	(void)size;
+	return ERR_NOTFOUND;
+}
+
 static unsigned held_count(void)
 {
 	unsigned count;
