@@ -116,19 +116,31 @@ static void get_offer(struct pay_wmpay *wmpay, struct node *node,
 
 /* ---- Claim ---- */
 
+/* What is known is told as it stands, what is new as it was taken. */
+static void read_filed(struct payments *payments,
+		       const struct intake_answer *got,
+		       struct claim_status *out)
+{
+	if (!got->is_new &&
+	    payments_status(payments, got->claim_id, NULL, out) == INTAKE_OK)
+		return;
+	*out = (struct claim_status){.state = got->state,
+				     .rev = got->rev,
+				     .retry_after_s = got->retry_after_s};
+	memcpy(out->claim_id, got->claim_id, CLAIM_ID_SIZE);
+}
+
 static void filed(void *ctx, const struct intake_answer *got)
 {
 	struct filing *filing = ctx;
-	struct claim_status status = {.state = got->state,
-				      .rev = got->rev,
-				      .retry_after_s = got->retry_after_s};
+	struct claim_status status;
 	struct wmpay msg;
 
 	if (got->code != INTAKE_OK) {
 		send_error(filing->node, filing->from, filing->request_id,
 			   got->code, NULL, got->retry_after_s);
 	} else {
-		memcpy(status.claim_id, got->claim_id, CLAIM_ID_SIZE);
+		read_filed(filing->wmpay->payments, got, &status);
 		msg = status_message(filing->request_id, &status);
 		send_message(filing->node, filing->from, &msg);
 	}
