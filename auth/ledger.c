@@ -137,6 +137,9 @@ static void count_group(struct group *group, uint64_t us, size_t results)
 	metric_add(metric_counter("mailpay_commit_results_total", NULL,
 				  "Results committed by the ledger"),
 		   results);
+	metric_set(metric_gauge("mailpay_commit_group", NULL,
+				"Results of the last commit"),
+		   (int64_t)results);
 	for (int i = CLAIM_RECEIVED; i <= CLAIM_REORGED; i++)
 		if (labels[i])
 			metric_set(metric_gauge("mailpay_claims_open",
@@ -183,6 +186,27 @@ static void count_transition(const struct ledger_event *event)
 		metric = metric_counter("mailpay_claim_transitions_total",
 					label, "Changes of claims");
 		atomic_store(place, metric);
+	}
+	metric_add(metric, 1);
+}
+
+/* A credit that was taken back: its claim is the only one that becomes reorged
+ * with a reason. */
+static void count_revocation(const struct ledger_event *event)
+{
+	static _Atomic(struct metric *) known[CLAIM_CANCELLED + 1];
+	struct metric *metric = atomic_load(&known[event->reason]);
+	char *label;
+
+	if (event->to != CLAIM_REORGED || !event->reason)
+		return;
+	if (!metric) {
+		if (asprintf(&label, "reason=\"%s\"",
+			     claim_reason_str(event->reason)) < 0)
+			return;
+		metric = metric_counter("mailpay_revocations_total", label,
+					"Credits taken back");
+		atomic_store(&known[event->reason], metric);
 	}
 	metric_add(metric, 1);
 }
@@ -268,9 +292,11 @@ static int group_commit(struct group *group, size_t results)
 	atomic_store(&ledger->offers, group->offers);
 	count_group(group, (clock_mono_ns() - start_ns) / 1000, results);
 	log_events(group);
-	for (size_t i = 0; i < group->events_count; i++)
+	for (size_t i = 0; i < group->events_count; i++) {
 		if (group->events[i].to)
 			count_transition(&group->events[i]);
+		count_revocation(&group->events[i]);
+	}
 	for (size_t i = 0; i < group->income_count; i++)
 		count_income(&group->income[i]);
 	if (group->changes_count && ledger->config.changed)

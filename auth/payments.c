@@ -92,13 +92,23 @@ static int check_options(const struct payments_config *config, char *why,
 	       config->options_count * sizeof(offer.options[0]));
 	if (offer_check(&offer, &fault))
 		return refuse(why, why_size, fault, NULL);
-	for (unsigned i = 0; i < config->options_count; i++)
+	for (unsigned i = 0; i < config->options_count; i++) {
+		const struct offer_option *option = &config->options[i];
+
 		if (config->chains_count > 0 &&
-		    !has_chain(config, config->options[i].chain_id))
+		    !has_chain(config, option->chain_id))
 			return refuse(why, why_size,
 				      "an option names a chain that is not "
 				      "configured",
 				      NULL);
+		/* §4.4: a payment has one price. */
+		if (offer_find(&offer, option->chain_id, option->token,
+			       option->payee) != &offer.options[i])
+			return refuse(why, why_size,
+				      "two options have the same chain, token "
+				      "and payee",
+				      NULL);
+	}
 	return 0;
 }
 

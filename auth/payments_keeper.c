@@ -216,8 +216,12 @@ static void convert_expired(struct payments *payments)
 	found->deny_s = gate_deny_now(payments_gate(payments));
 	(void)ledger_each_node(payments->ledger, collect, found);
 	for (size_t i = 0; i < found->count; i++) {
+		int err;
+
 		memcpy(task.node, found->nodes[i], SECP_PUBLIC_SIZE);
-		if (ledger_run(payments->ledger, &task))
+		err = ledger_run(payments->ledger, &task);
+		/* One that cannot be must not keep the others from theirs. */
+		if (err == ERR_CLOSED || err == ERR_FULL || err == ERR_IO)
 			break;
 	}
 	free(found);

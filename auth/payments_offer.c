@@ -126,6 +126,21 @@ static int publish(struct payments *payments, struct offer *offer)
 	return err;
 }
 
+/*
+ * Made by a clock that ran ahead, so that nobody can wait for it. Where all are
+ * to come it is now that the clock runs behind.
+ */
+static bool is_made_ahead(struct payments *payments, const struct offer *last,
+			  uint64_t now_s)
+{
+	uint8_t bytes[OFFER_SIZE_MAX];
+	size_t len;
+
+	return last->not_before_s - now_s > payments->config.offer_valid_s &&
+	       (last->sequence == 1 ||
+		ledger_read_offer(payments->ledger, now_s, bytes, &len) == 0);
+}
+
 int offers_refresh(struct payments *payments)
 {
 	const struct payments_config *config = &payments->config;
@@ -133,9 +148,7 @@ int offers_refresh(struct payments *payments)
 	struct offer last = {0}, offer = {0};
 	bool has_last = read_last(payments, &last);
 	bool is_to_come = has_last && last.not_before_s > now_s;
-	/* Made by a clock that ran ahead; nobody can wait for it. */
-	bool is_astray =
-		is_to_come && last.not_before_s - now_s > config->offer_valid_s;
+	bool is_astray = is_to_come && is_made_ahead(payments, &last, now_s);
 	int err;
 
 	/* One that is to come is the operator's and is not overtaken. */

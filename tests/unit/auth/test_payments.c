@@ -551,6 +551,22 @@ Test(payments, who_waits_is_woken_by_change_or_time)
 	start();
 }
 
+Test(payments, a_payment_has_one_price)
+{
+	struct payments *other;
+	char why[256];
+
+	payments_close(t.payments);
+	t.config.options[1] = option_at(200);
+	t.config.options[1].id = 2;
+	t.config.options_count = 2;
+	cr_assert_eq(payments_open(&t.config, &other, why, sizeof(why)),
+		     ERR_RANGE);
+	cr_assert_not_null(strstr(why, "two options"), "%s", why);
+	t.config.options[1].token[0]++;
+	start();
+}
+
 Test(payments, settings_that_cannot_work_are_refused)
 {
 	struct payments_config config = t.config;
