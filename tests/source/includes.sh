@@ -28,7 +28,7 @@ BEGIN {
 	n = split("aio.h alloca.h arpa/inet.h assert.h cpuid.h ctype.h " \
 		  "dirent.h endian.h errno.h fcntl.h float.h ftw.h " \
 		  "getopt.h glob.h ifaddrs.h immintrin.h inttypes.h " \
-		  "libgen.h limits.h locale.h malloc.h math.h net/if.h " \
+		  "langinfo.h libgen.h limits.h locale.h malloc.h math.h net/if.h " \
 		  "netdb.h netinet/in.h netinet/ip.h netinet/tcp.h poll.h " \
 		  "pthread.h pwd.h sched.h semaphore.h setjmp.h signal.h " \
 		  "spawn.h stdalign.h stdarg.h stdatomic.h stdbool.h " \
