@@ -195,9 +195,14 @@ static void read_archive(struct settings *s, struct server_config *out)
 	check_bytes(s, archive);
 }
 
-static unsigned cores(void)
+/*
+ * One a core, but for one core that is the writers' and readers'. More rings
+ * than that cost: fewer links meet in a round, and so in the lanes of its
+ * hashes (docs/architecture.md).
+ */
+static unsigned rings_of_machine(void)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	long n = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 
 	return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
 }
@@ -275,7 +280,7 @@ static void read_node(struct settings *s, struct server_config *out)
 	node->engine = (enum ring_engine)settings_word(s, "net.io");
 	node->rings = (unsigned)settings_u64(s, "net.rings");
 	if (node->rings == 0)
-		node->rings = cores();
+		node->rings = rings_of_machine();
 	node->pow_min = settings_real(s, "mail.pow_min");
 	node->envelope_max = (uint32_t)settings_u64(s, "mail.envelope_max");
 	node->pool_bytes_max = settings_u64(s, "mail.pool_bytes") / node->rings;

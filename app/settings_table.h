@@ -12,7 +12,7 @@ SETTING("nodekey",               NULL,           TEXT,     "",               NUL
 SETTING("net.listen",            "listen",       TEXT,     "0.0.0.0:30303",  "1",   "255",    "addr:port",  "where peers connect; port 0: a free one")
 SETTING("net.advertise",         NULL,           TEXT,     "",               NULL,  "255",    "addr",       "address or name in the enode URL; empty: the one listened on")
 SETTING("net.io",                "io",           WORD,     "auto",           NULL,  NULL,     "auto|uring|epoll", "engine of the sockets; auto: io_uring where it is allowed")
-SETTING("net.rings",             NULL,           U64,      "0",              "0",   "256",    "threads",    "threads that serve sockets; 0: one a core")
+SETTING("net.rings",             NULL,           U64,      "0",              "0",   "256",    "threads",    "threads that serve sockets; 0: one a core, but one core is left to writers and readers")
 SETTING("net.client_id",         NULL,           TEXT,     "",               NULL,  "128",    "text",       "name told to peers; empty: Restante and its version")
 SETTING("net.sessions_max",      NULL,           U64,      "4096",           "1",   "1000000", "peers",     "peers served at once")
 SETTING("net.per_ip_max",        NULL,           U64,      "64",             "1",   "1000000", "peers",     "of these from one address (IPv6: one /48)")

@@ -176,8 +176,9 @@ static void slot_remove(struct envelopes *envs, uint32_t at)
 
 static int resize(struct envelopes *envs, uint32_t cap)
 {
+	size_t slots_bytes = (size_t)cap * 2 * sizeof(*envs->slots);
 	struct pooled *ring = calloc(cap, sizeof(*ring));
-	struct slot *slots = calloc((size_t)cap * 2, sizeof(*slots));
+	struct slot *slots = malloc(slots_bytes);
 	struct pooled *old = envs->ring;
 	uint32_t old_cap = envs->cap;
 
@@ -186,6 +187,12 @@ static int resize(struct envelopes *envs, uint32_t cap)
 		free(slots);
 		return -1;
 	}
+	/*
+	 * Not calloc(): slots are read before they are written, and a fresh
+	 * page that is read first is mapped twice, the second time with word
+	 * to all processors.
+	 */
+	memset(slots, 0, slots_bytes);
 	free(envs->slots);
 	envs->ring = ring;
 	envs->slots = slots;

@@ -22,13 +22,14 @@
 #include "net/sync.h"
 #include "net/sync_ask.h"
 
-#define RINGS_MAX      256
-#define MAILBOX_MAX    65536
-#define TICK_MS        100
-#define DRAIN_MAX_MS   2000 /* for what is under way to come home */
-#define CLOSE_MAX_MS   1500 /* for Disconnects to be written */
-#define EXPIRE_PARTS   10   /* of the pool, a tick: all of it each second */
-#define PAGE_BYTES_MIN 4096u
+#define RING_HEAP_BYTES (24u << 20)
+#define RINGS_MAX       256
+#define MAILBOX_MAX     65536
+#define TICK_MS         100
+#define DRAIN_MAX_MS    2000 /* for what is under way to come home */
+#define CLOSE_MAX_MS    1500 /* for Disconnects to be written */
+#define EXPIRE_PARTS    10   /* of the pool, a tick: all of it each second */
+#define PAGE_BYTES_MIN  4096u
 
 void node_config_default(struct node_config *config)
 {
@@ -450,6 +451,19 @@ static int ring_prepare(struct node_ring *ring)
 	return ring_open(ring);
 }
 
+/*
+ * The C library's heap of a thread grows page by page, and each page is a call
+ * that has all processors forget what they know of the address space. What
+ * was stretched once stays so where freed memory is kept (app/cmd_serve.c),
+ * and pages that nobody touches cost nothing.
+ */
+static void stretch_heap(void)
+{
+	void *volatile far = malloc(RING_HEAP_BYTES);
+
+	free(far);
+}
+
 static void *ring_main(void *arg)
 {
 	struct node_ring *ring = arg;
@@ -457,6 +471,7 @@ static void *ring_main(void *arg)
 
 	(void)snprintf(name, sizeof(name), "ring %u", ring->index);
 	(void)pthread_setname_np(pthread_self(), name);
+	stretch_heap();
 	ring->start_err = ring_prepare(ring);
 	(void)sem_post(&ring->ready);
 	if (ring->start_err)

@@ -127,6 +127,9 @@ export class Daemon {
 			'--listen', `127.0.0.1:${this.options.port ?? 0}`,
 			'--public-http', `127.0.0.1:${this.publicPort}`,
 			'--private-http', `127.0.0.1:${this.privatePort}`]
+		/* What is shared between rings is tested wherever they are not the matter. */
+		if (!args.includes('--net.rings'))
+			all.push('--net.rings', '2')
 		if (config !== undefined) {
 			const path = join(this.dir, 'restante.yaml')
 			writeFileSync(path, config)
