@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/when.h"
+#include "auth/rpc.h"
 #include "core/bytes.h"
 #include "core/clock.h"
 #include "core/enode.h"
@@ -73,6 +74,15 @@ static bool read_hex(const char *text, uint8_t *out, size_t len)
 
 /* ---- chains ---- */
 
+/* "Name: value", and nothing that would be a second one. */
+static bool is_header(const char *text)
+{
+	size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyz"
+				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+	return name > 0 && text[name] == ':' && !strpbrk(text, "\r\n");
+}
+
 static void read_endpoint(struct settings *s, const char *name, size_t i,
 			  struct endpoint_config *out)
 {
@@ -81,7 +91,16 @@ static void read_endpoint(struct settings *s, const char *name, size_t i,
 	const char *group =
 		settings_text(s, "chain.%s.endpoints[%zu].group", name, i);
 
+	const char *fault;
+
 	out->url = settings_text(s, "chain.%s.endpoints[%zu].url", name, i);
+	fault = rpc_url_fault(out->url,
+			      settings_bool(s, "chain.%s.plain_http", name));
+	if (fault)
+		REFUSE(s, fault, "chain.%s.endpoints[%zu].url", name, i);
+	if (*header && !is_header(header))
+		REFUSE(s, "is no header; wanted: Name: value",
+		       "chain.%s.endpoints[%zu].header", name, i);
 	out->header = *header ? header : NULL;
 	out->group = *group ? group : NULL;
 	out->batch_max = (unsigned)settings_u64(
@@ -114,11 +133,27 @@ static void read_chain(struct settings *s, const char *name,
 	for (size_t i = 0; i < count; i++)
 		read_endpoint(s, name, i, &out->endpoints[i]);
 	out->endpoints_count = (unsigned)count;
+	if ((size_t)out->quorum > count)
+		REFUSE(s, "is more than there are endpoints", "chain.%s.quorum",
+		       name);
 	if ((size_t)out->quorum * 2 <= count)
 		REFUSE(s,
 		       "must be more than half of the endpoints: fewer could "
 		       "be outvoted by liars",
 		       "chain.%s.quorum", name);
+}
+
+/* Is the chain being read one that has been named already? */
+static void refuse_same_chain(struct settings *s,
+			      const struct payments_config *payments)
+{
+	const struct chain_config *chain =
+		&payments->chains[payments->chains_count];
+
+	for (unsigned i = 0; i < payments->chains_count; i++)
+		if (payments->chains[i].id == chain->id)
+			REFUSE(s, "another chain has this id too",
+			       "chain.%s.id", chain->name);
 }
 
 static void read_chains(struct settings *s, struct pay_config *out)
@@ -136,20 +171,39 @@ static void read_chains(struct settings *s, struct pay_config *out)
 		}
 		read_chain(s, out->names[payments->chains_count],
 			   &payments->chains[payments->chains_count]);
+		refuse_same_chain(s, payments);
 		payments->chains_count++;
 	}
 }
 
 /* ---- options ---- */
 
+/* §19, as far as it needs no chain: the zero address is nobody's. */
 static void read_address(struct settings *s, const char *field, size_t i,
 			 uint8_t out[static ADDRESS_SIZE])
 {
+	static const uint8_t zero[ADDRESS_SIZE];
 	const char *text = settings_text(s, "option[%zu].%s", i, field);
 
 	if (!read_hex(text, out, ADDRESS_SIZE))
 		REFUSE(s, "is no address; wanted: 0x and 40 hex digits",
 		       "option[%zu].%s", i, field);
+	else if (memcmp(out, zero, ADDRESS_SIZE) == 0)
+		REFUSE(s, "is the zero address", "option[%zu].%s", i, field);
+}
+
+static void read_symbol(struct settings *s, size_t i, char *out, size_t size)
+{
+	const char *text = settings_text(s, "option[%zu].symbol", i);
+
+	for (const char *c = text; *c; c++) {
+		if (*c >= ' ' && *c <= '~')
+			continue;
+		REFUSE(s, "is more than printable ASCII", "option[%zu].symbol",
+		       i);
+		break;
+	}
+	(void)snprintf(out, size, "%s", text);
 }
 
 static void read_policy(struct settings *s, const char *field, size_t i,
@@ -191,6 +245,30 @@ static void read_terms(struct settings *s, size_t i, struct offer_option *out)
 		REFUSE(s, "is less than min_units", "option[%zu].max_units", i);
 }
 
+static void refuse_same_option(struct settings *s, size_t i,
+			       const struct payments_config *payments)
+{
+	const struct offer_option *option = &payments->options[i];
+
+	for (size_t j = 0; j < i; j++) {
+		const struct offer_option *other = &payments->options[j];
+
+		if (other->id == option->id)
+			REFUSE(s, "another option has this number too",
+			       settings_is_given(s, "option[%zu].id", i)
+				       ? "option[%zu].id"
+				       : "option[%zu].chain",
+			       i);
+		if (other->chain_id == option->chain_id &&
+		    memcmp(other->token, option->token, ADDRESS_SIZE) == 0 &&
+		    memcmp(other->payee, option->payee, ADDRESS_SIZE) == 0)
+			REFUSE(s,
+			       "another option has this chain, token and "
+			       "payee too: no payment would tell them apart",
+			       "option[%zu].token", i);
+	}
+}
+
 static void read_option(struct settings *s, size_t i,
 			struct payments_config *payments)
 {
@@ -205,15 +283,17 @@ static void read_option(struct settings *s, size_t i,
 		REFUSE(s, "no chain has this name", "option[%zu].chain", i);
 	read_address(s, "token", i, out->token);
 	read_address(s, "payee", i, out->payee);
+	if (memcmp(out->payee, out->token, ADDRESS_SIZE) == 0)
+		REFUSE(s, "is the token itself", "option[%zu].payee", i);
 	out->decimals = (uint8_t)settings_u64(s, "option[%zu].decimals", i);
-	(void)snprintf(out->symbol, sizeof(out->symbol), "%s",
-		       settings_text(s, "option[%zu].symbol", i));
+	read_symbol(s, i, out->symbol, sizeof(out->symbol));
 	read_terms(s, i, out);
 	read_policy(s, "activate", i, &out->activate);
 	read_policy(s, "settle", i, &out->settle);
 	if (out->activate.mode && out->settle.mode &&
 	    !policy_covers(out->settle, out->activate))
 		REFUSE(s, "is weaker than activate", "option[%zu].settle", i);
+	refuse_same_option(s, i, payments);
 }
 
 static void read_options(struct settings *s, struct payments_config *payments)

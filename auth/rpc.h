@@ -126,4 +126,8 @@ int rpc_run(struct rpc *rpc, struct rpc_call *calls, unsigned count);
  */
 int rpc_identify(struct rpc *rpc, struct rpc_chain *chain, unsigned mask);
 
+/* May this be an endpoint's URL (§15.4)? NULL: yes; else what it is instead, as
+ * in "is plain http to another machine; ...". Any thread. */
+const char *rpc_url_fault(const char *url, bool allow_plain_http);
+
 #endif

@@ -385,6 +385,14 @@ static int check_url(const char *text, bool allow_plain_http, bool *loopback,
 	return err;
 }
 
+const char *rpc_url_fault(const char *url, bool allow_plain_http)
+{
+	const char *what;
+	bool loopback;
+
+	return check_url(url, allow_plain_http, &loopback, &what) ? what : NULL;
+}
+
 static int copy_words(struct endpoint *ep, const struct endpoint_config *config)
 {
 	ep->url = strdup(config->url);
