@@ -238,6 +238,7 @@ struct ledger_alarm {
 	uint64_t block;
 	uint8_t hash[32]; /* of the block now */
 };
+/* The one nobody has acknowledged. 0, ERR_NOTFOUND, ERR_CORRUPT or ERR_IO. */
 int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
 		      struct ledger_alarm *out);
 
@@ -250,6 +251,7 @@ struct ledger_mode {
 	uint64_t at_s;
 	char reason[LEDGER_REASON_SIZE];
 };
+/* 0, ERR_NOTFOUND (never set), ERR_CORRUPT or ERR_IO. */
 int ledger_read_mode(struct ledger *ledger, struct ledger_mode *out);
 
 /* What changed, for notifications and the audit trail (§12.1 `events`). */

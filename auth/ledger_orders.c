@@ -14,6 +14,9 @@
 #define NAME_SIZE  8
 #define ALARM_SIZE (16 + 32)
 #define MODE_SIZE  (8 + 2) /* and the reason */
+#define ROW_MAX    (MODE_SIZE + LEDGER_REASON_SIZE)
+
+_Static_assert(ALARM_SIZE <= ROW_MAX, "rows of meta");
 
 static const char alarm_name[] = "alarm";
 static const char mode_name[] = "mode";
@@ -35,6 +38,28 @@ static void put_order(struct group *group, const struct ledger_task *task,
 	(void)snprintf(event->text, sizeof(event->text), "%s",
 		       task->text ? task->text : "");
 	rows_event(group, event);
+}
+
+/* A copy of a row for a reader. 0, ERR_NOTFOUND, ERR_CORRUPT or ERR_IO. */
+static int read_row(struct ledger *ledger, const char *name, uint64_t number,
+		    uint8_t out[static ROW_MAX], MDB_val *value)
+{
+	uint8_t key[META_KEY_SIZE];
+	struct ledger_tx tx;
+	int err = ledger_tx_begin(&tx, &ledger->db, true);
+
+	if (err)
+		return err;
+	meta_key(name, number, key);
+	if (!ledger_tx_get(&tx, TABLE_META, key, sizeof(key), value))
+		err = tx.err ? tx.err : ERR_NOTFOUND;
+	else if (value->mv_size > ROW_MAX)
+		err = ERR_CORRUPT;
+	else
+		memcpy(out, value->mv_data, value->mv_size);
+	value->mv_data = out;
+	ledger_tx_abort(&tx);
+	return err;
 }
 
 /* ---- finality ---- */
@@ -96,20 +121,11 @@ int orders_acknowledge(struct group *group, const struct ledger_task *task)
 int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
 		      struct ledger_alarm *out)
 {
-	uint8_t key[META_KEY_SIZE];
-	struct ledger_tx tx;
+	uint8_t row[ROW_MAX];
 	MDB_val value;
-	int err = ledger_tx_begin(&tx, &ledger->db, true);
+	int err = read_row(ledger, alarm_name, chain_id, row, &value);
 
-	if (err)
-		return err;
-	meta_key(alarm_name, chain_id, key);
-	if (ledger_tx_get(&tx, TABLE_META, key, sizeof(key), &value))
-		err = alarm_decode(&value, chain_id, out);
-	else
-		err = tx.err ? tx.err : ERR_NOTFOUND;
-	ledger_tx_abort(&tx);
-	return err;
+	return err ? err : alarm_decode(&value, chain_id, out);
 }
 
 /* ---- the mode ---- */
@@ -119,7 +135,7 @@ int orders_mode(struct group *group, const struct ledger_task *task)
 {
 	struct ledger_event event = {.units = (uint32_t)task->mode};
 	size_t len = task->text ? strlen(task->text) : 0;
-	uint8_t row[MODE_SIZE + LEDGER_REASON_SIZE];
+	uint8_t row[ROW_MAX];
 	uint8_t key[META_KEY_SIZE];
 	MDB_val value;
 
@@ -160,20 +176,11 @@ static int mode_decode(const MDB_val *value, struct ledger_mode *out)
 
 int ledger_read_mode(struct ledger *ledger, struct ledger_mode *out)
 {
-	uint8_t key[META_KEY_SIZE];
-	struct ledger_tx tx;
+	uint8_t row[ROW_MAX];
 	MDB_val value;
-	int err = ledger_tx_begin(&tx, &ledger->db, true);
+	int err = read_row(ledger, mode_name, 0, row, &value);
 
-	if (err)
-		return err;
-	meta_key(mode_name, 0, key);
-	if (ledger_tx_get(&tx, TABLE_META, key, sizeof(key), &value))
-		err = mode_decode(&value, out);
-	else
-		err = tx.err ? tx.err : ERR_NOTFOUND;
-	ledger_tx_abort(&tx);
-	return err;
+	return err ? err : mode_decode(&value, out);
 }
 
 /* ---- all orders ---- */
