@@ -119,6 +119,8 @@ static void read_chain(struct settings *s, const char *name,
 	out->id = settings_u64(s, "chain.%s.id", name);
 	out->block_time_s =
 		(uint32_t)settings_s(s, "chain.%s.block_time", name);
+	out->timeout_ms = (unsigned)settings_ms(s, "chain.%s.timeout", name);
+	out->rest_ms = (unsigned)settings_ms(s, "chain.%s.rest", name);
 	out->start_block = settings_u64(s, "chain.%s.start_block", name);
 	out->quorum = (unsigned)settings_u64(s, "chain.%s.quorum", name);
 	out->allow_plain_http = settings_bool(s, "chain.%s.plain_http", name);

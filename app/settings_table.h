@@ -85,6 +85,8 @@ SETTING("offer.pay_window",      NULL,           DURATION, "1d",             "0"
 SETTING("chain.*.id",            NULL,           U64,      NULL,             "1",   NULL,     NULL,         "chain id, checked against every endpoint")
 SETTING("chain.*.genesis",       NULL,           TEXT,     "",               NULL,  "66",     "hash",       "of block 0; empty: learnt at the first start, then kept")
 SETTING("chain.*.block_time",    NULL,           DURATION, "12s",            "1s",  "1h",     NULL,         "usual time from block to block")
+SETTING("chain.*.timeout",       NULL,           DURATION, "10s",            "1s",  "1m",     NULL,         "time for a whole request to an endpoint")
+SETTING("chain.*.rest",          NULL,           DURATION, "30s",            "1s",  "10m",    NULL,         "first rest of an endpoint that failed five times in a row; doubles, up to twenty times this")
 SETTING("chain.*.start_block",   NULL,           U64,      NULL,             NULL,  NULL,     "block",      "payments mined earlier are not taken")
 SETTING("chain.*.quorum",        NULL,           U64,      "1",              "1",   "8",      "endpoints",  "that must agree; more than half of them")
 SETTING("chain.*.plain_http",    NULL,           BOOL,     "false",          NULL,  NULL,     NULL,         "allow http:// to endpoints on other machines")

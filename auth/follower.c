@@ -601,9 +601,9 @@ static const char *judge_tags(const struct follower *f,
 			      const struct offer_option *option)
 {
 	if (needs(option, POLICY_SAFE) && !f->now.at.has_safe)
-		return "a policy needs «safe», which the chain has not";
+		return "a policy needs the tag safe, which the chain has not";
 	if (needs(option, POLICY_FINAL) && !f->now.at.has_final)
-		return "a policy needs «finalized», which the chain has not";
+		return "a policy needs the tag finalized, which the chain has not";
 	return NULL;
 }
 

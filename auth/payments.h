@@ -36,6 +36,9 @@ struct chain_config {
 	bool has_genesis; /* false: learnt from the endpoints at first start,
 			     then kept */
 	uint32_t block_time_s;
+	/* Of its endpoints (§15.3, §15.4); 0: as there. */
+	unsigned timeout_ms; /* for a whole request */
+	unsigned rest_ms;    /* after failures in a row; it doubles */
 	uint64_t start_block;
 	unsigned quorum;
 	bool allow_plain_http; /* to other than loopback */

@@ -789,15 +789,33 @@ static int make_jobs(struct scheduler *s)
 	return pool_start("verify", s->workers, 2 * s->workers, &s->pool);
 }
 
+/* The longest rest is as many times the first as by default. */
+static struct rpc_limits limits_of(const struct chain_config *config)
+{
+	struct rpc_limits limits = rpc_limits_default;
+	unsigned times = limits.breaker_max_ms / limits.breaker_ms;
+
+	if (config->rest_ms) {
+		limits.breaker_ms = config->rest_ms;
+		limits.breaker_max_ms = config->rest_ms * times;
+	}
+	if (config->timeout_ms) {
+		limits.total_ms = config->timeout_ms;
+		if (limits.connect_ms > limits.total_ms)
+			limits.connect_ms = limits.total_ms;
+	}
+	return limits;
+}
+
 static int make_chains(struct scheduler *s,
 		       const struct scheduler_config *config, char *why,
 		       size_t why_size)
 {
 	for (unsigned i = 0; i < config->chains_count; i++) {
 		struct followed *f = &s->chains[i];
-		int err = rpc_chain_new(&config->chains[i], s->batch,
-					&rpc_limits_default, &f->chain, why,
-					why_size);
+		struct rpc_limits limits = limits_of(&config->chains[i]);
+		int err = rpc_chain_new(&config->chains[i], s->batch, &limits,
+					&f->chain, why, why_size);
 
 		if (err)
 			return err;
