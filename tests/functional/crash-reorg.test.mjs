@@ -11,9 +11,10 @@ import { Chain } from './chain.mjs'
 import { comeBack, fileAnyhow, killedAt } from './crashing.mjs'
 import { PRICE, Shop, newNode, transfer } from './paying.mjs'
 
-test('killed where a payment leaves the chain', { timeout: 200000 }, async (t) => {
-	for (const point of ['T5-before', 'T5-after', 'T6-before', 'T6-after'])
-		await t.test(point, async (t2) => {
+/* Each has a chain and a server of its own and mostly waits: all at once. */
+test('killed where a payment leaves the chain', { timeout: 200000, concurrency: 4 }, async (t) => {
+	await Promise.all(['T5-before', 'T5-after', 'T6-before', 'T6-after'].map((point) =>
+		t.test(point, async (t2) => {
 			const chain = await Chain.start(t2, { mining: 'none' })
 			const [owner, alice] = chain.accounts
 			const token = await chain.deploy('MiniMe')
@@ -25,8 +26,8 @@ test('killed where a payment leaves the chain', { timeout: 200000 }, async (t) =
 			const node = newNode()
 			const tx = await shop.pay(alice, PRICE)
 			const body = await shop.claim({ payer: alice, node, tx })
-			const id = await shop.file(body)
 			await chain.mine(2)
+			const id = await shop.file(body)
 			await shop.wait(id, 'active')
 			const raw = await chain.raw(tx)
 			const block = Number((await chain.receipt(tx)).blockNumber)
@@ -43,5 +44,5 @@ test('killed where a payment leaves the chain', { timeout: 200000 }, async (t) =
 			assert.equal((await shop.wait(id, ['active', 'settled'], 60000)).units, 1)
 			await shop.daemon.stop()
 			await shop.fsck()
-		})
+		})))
 })

@@ -1,11 +1,10 @@
 /* What the crash tests share: dying, coming back whole, filing anyhow. */
 import assert from 'node:assert/strict'
-import { sleep } from './peer.mjs'
-import { until } from './harness.mjs'
+import { until, within } from './harness.mjs'
 
 export async function killedAt(shop, ms = 40000) {
-	const end = await Promise.race([shop.daemon.child.exited, sleep(ms)])
-	assert.equal(end?.code, 137, 'the kill point was not reached')
+	const end = await within(ms, 'kill point', shop.daemon.child.exited)
+	assert.equal(end.code, 137, 'the kill point was not reached')
 }
 
 /* Come back without the kill point, whole. */

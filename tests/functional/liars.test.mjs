@@ -3,13 +3,15 @@
  * 5, 17, 18, 19 and 22 of §21): none of it credits a payment wrongly or loses
  * one.
  */
-import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sleep } from './peer.mjs'
 import { until } from './harness.mjs'
 import { Chain } from './chain.mjs'
 import { Proxy, changeHead, changeReceipt } from './proxy.mjs'
 import { PRICE, Shop, newNode } from './paying.mjs'
+import { several } from './several.mjs'
+
+const test = several('liars', 3)
 
 test('5 an endpoint of another chain is out', async (t) => {
 	const other = await Chain.start(t, { mining: 1, chainId: 999 })

@@ -59,7 +59,7 @@ export class Shop {
 	 * Options: chain (a Chain; else a new one with a block each second),
 	 * urls (endpoints; else the chain's), endpoints (whole records), token
 	 * (an address; else MiniMe is deployed), payments, option, chainSettings:
-	 * settings that differ; env, port, dir: of the daemon; isDown: do not
+	 * settings that differ; env, args, port, dir: of the daemon; isDown: do not
 	 * start it.
 	 */
 	static async start(t, options = {}) {
@@ -80,7 +80,7 @@ export class Shop {
 			...(options.http ? { http: options.http } : {}),
 			chain: {
 				dev: {
-					id: shop.chainId, start_block: 0, block_time: '1s', quorum: 1,
+					id: shop.chainId, start_block: 0, block_time: '1s', rest: '1s', quorum: 1,
 					...options.chainSettings,
 					endpoints: options.endpoints ?? (options.urls ?? [shop.chain.url]).map((url, i) => ({ url, group: `g${i}` })),
 				},
@@ -92,7 +92,7 @@ export class Shop {
 			log: { level: options.logLevel ?? 'info' },
 		}
 		shop.daemon = await Daemon.start(t, {
-			config: yaml(shop.settings), env: options.env, dir: options.dir, port: options.port,
+			config: yaml(shop.settings), env: options.env, args: options.args, dir: options.dir, port: options.port,
 		})
 		shop.server = /\/\/([0-9a-f]{128})@/.exec(shop.daemon.enode)[1]
 		if (!options.noOffer)

@@ -2,12 +2,14 @@
  * Reorganisations (payments.md §11; rows 14 to 16 of §21): before and after
  * activation, moved, vanished, spent twice, and below the finalized block.
  */
-import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sleep } from './peer.mjs'
 import { until } from './harness.mjs'
 import { Chain } from './chain.mjs'
 import { PRICE, Shop, newNode, transfer } from './paying.mjs'
+import { several } from './several.mjs'
+
+const test = several('reorganisations', 3)
 
 /* A chain whose blocks come only when told, a shop on it, and Alice's tokens. */
 async function setUp(t, { payments, option, epoch = 4 } = {}) {

@@ -193,21 +193,6 @@ test('what is wrong on the chain is rejected with its reason', async (t) => {
 		const id = await other.file(await other.claim({ payer: alice, node, tx }))
 		assert.equal((await other.wait(id, ['active', 'settled', 'rejected'])).units, 1)
 	})
-	await t.test('3 one payment, two nodes: exactly one', async () => {
-		const rounds = process.env.LONG ? 20 : 4
-		await Promise.all(Array.from({ length: rounds }, async () => {
-			const tx = await shop.pay(alice, PRICE)
-			const ids = await Promise.all([newNode(), newNode()].map(async (node) =>
-				shop.file(await shop.claim({ payer: alice, node, tx }))))
-			const ends = await Promise.all(ids.map((id) => shop.wait(id, ['active', 'settled', 'rejected'], 60000)))
-			assert.equal(ends.filter((end) => end.state !== 'rejected').length, 1)
-			assert.equal(ends.find((end) => end.state === 'rejected').reason, 'already_credited')
-			/* The loser is told at once when he files it anew. */
-			const late = await shop.post(await shop.claim({ payer: alice, node: newNode(), tx }))
-			assert.equal(late.status, 409)
-			assert.equal(late.json.error, 'already_credited')
-		}))
-	})
 	await t.test('an old offer, none, and an unknown one are priced by the day', async () => {
 		for (const offer of [NO_OFFER, `0x${'ab'.repeat(32)}`]) {
 			const tx = await shop.pay(alice, PRICE)

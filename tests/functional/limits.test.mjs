@@ -1,0 +1,124 @@
+/*
+ * Rows 28 and 34 of payments.md §21: what a full disk does to payments, and
+ * what a node key that is shared by many users gives them.
+ */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { JsPeer, makeEnvelope, now, sleep } from './peer.mjs'
+import { until, within } from './harness.mjs'
+import { Chain } from './chain.mjs'
+import { PRICE, Shop, newNode, transfer } from './paying.mjs'
+import { several } from './several.mjs'
+
+const test = several('limits', 3, { timeout: 120000 })
+
+/* From now on no file of this process may be written beyond this: for it, a full disk. */
+const limitFiles = ({ child }, bytes) => execFileSync('prlimit', ['--pid', `${child.pid}`, `--fsize=${bytes}:`])
+
+test('28 a full disk: nothing is half credited, and nothing is lost', async (t) => {
+	const chain = await Chain.start(t, { mining: 'none', epoch: 1 })
+	const [owner, alice, bob] = chain.accounts
+	await chain.mine(10)
+	const token = await chain.deploy('MiniMe')
+	await chain.act(owner, token, transfer(alice, 10n * PRICE))
+	await chain.act(owner, token, transfer(bob, 10n * PRICE))
+	chain.tick(1000)
+	const shop = await Shop.start(t, { chain, token, option: { activate: 60, settle: 100 } })
+	const { daemon } = shop
+	const [node, other] = [newNode(), newNode()]
+	const tx = await shop.pay(alice, PRICE)
+	await chain.waitReceipt(tx)
+	const id = await shop.file(await shop.claim({ payer: alice, node, tx }))
+	await shop.wait(id, 'confirming')
+	const second = await shop.pay(bob, PRICE)
+	const late = await shop.claim({ payer: bob, node: other, tx: second })
+
+	limitFiles(daemon, 4096)
+	await chain.mine(60)
+	await until('the alarm', async () => /level=broken event="payments cannot be stored"/.test(daemon.stderr) &&
+		await daemon.metric('mailpay_commit_failures_total') > 0, 30000)
+	/* T3 failed whole. The claim stays due: it is tried, and fails, again. */
+	const failures = await daemon.metric('mailpay_commit_failures_total')
+	await until('another attempt', async () => await daemon.metric('mailpay_commit_failures_total') > failures, 30000)
+	assert.equal((await shop.status(id)).state, 'confirming')
+	assert.equal(await daemon.metric('mailpay_credited_units_total') ?? 0, 0)
+	assert.deepEqual((await shop.admin('entitlements', 'list')).filter((e) => e.node === node), [])
+	/* What is not stored is not promised. */
+	const refused = await shop.post(late)
+	assert.equal(refused.status, 503, refused.body)
+	assert.equal(refused.json.error, 'busy')
+	assert.ok(Number(refused.headers['retry-after']) > 0)
+	assert.equal((await daemon.http('/livez')).status, 200)
+
+	limitFiles(daemon, 'unlimited')
+	assert.equal((await shop.wait(id, ['active', 'settled'], 90000)).units, 1)
+	const end = await shop.wait(await shop.file(late), ['active', 'settled'], 90000)
+	assert.equal(end.units, 1)
+	for (const one of [node, other])
+		assert.equal((await shop.admin('entitlements', 'show', one)).ledger.length, 1)
+	await chain.hold()
+	await daemon.stop()
+	await shop.fsck()
+})
+
+test('34 a node key that is shared serves one at a time, within its limits', async (t) => {
+	const shop = await Shop.start(t, { payments: { grace: '1d' } })
+	const { daemon } = shop
+	const key = randomBytes(32)
+	const peer = (options) => {
+		const made = new JsPeer(options)
+		t.after(() => made.close())
+		return made
+	}
+	const topic = '0badcafe'
+	const query = { topics: [topic], from: now() - 600, to: now() + 60 }
+	const gossip = await peer({}).connect(daemon.enode)
+	await gossip.waku.post(Array.from({ length: 5 }, () => makeEnvelope({ topic: Buffer.from(topic, 'hex') })))
+	const first = peer({ key })
+	await shop.admin('entitlements', 'grant', first.id, '--for', '30d', '--reason', 'she is a friend')
+	const one = await first.connect(daemon.enode)
+	assert.equal((await one.waku.history(query)).envelopes.length, 5)
+
+	/* The second connection of that key is refused, each time; the first goes on. */
+	for (let i = 0; i < 5; i++) {
+		const second = peer({ key })
+		const connection = await second.connect(daemon.enode, { wait: false })
+		assert.equal((await within(5000, 'refusal', connection.closed)).reason, 5) /* already connected */
+		assert.equal((await one.waku.history(query)).envelopes.length, 5)
+	}
+	/* When it has left, the key is free again. */
+	one.close()
+	const again = await until('the key to be free', () => peer({ key }).connect(daemon.enode).catch(() => undefined))
+	assert.equal((await again.waku.history(query)).envelopes.length, 5)
+})
+
+test('34 the limits of requests are the key\'s, not the connection\'s', async (t) => {
+	const chain = await Chain.start(t, { mining: 1 })
+	const shop = await Shop.start(t, { chain, args: ['--mail.request_rate', '1', '--mail.request_burst', '6', '--net.rings', '1'] })
+	const key = randomBytes(32)
+	const query = { topics: ['0badcafe'], from: now() - 600, to: now() + 60 }
+	const ask = async (mail) => mail.page(query).then(() => 'served', (err) => err.refusal ?? Promise.reject(err))
+	const users = []
+	const counts = {}
+	await shop.admin('mode', 'free', '--reason', 'it is not about money')
+	const began = Date.now()
+	for (let user = 0; user < 5; user++) {
+		const js = new JsPeer({ key })
+		const { waku } = await until('the key to be free', () => js.connect(shop.daemon.enode).catch(() => undefined))
+		for (let i = 0; i < 4; i++) {
+			const answer = await ask(waku)
+			counts[answer] = (counts[answer] ?? 0) + 1
+		}
+		js.close()
+		users.push(js)
+	}
+	const seconds = (Date.now() - began) / 1000
+	assert.ok(counts.served <= 6 + Math.ceil(seconds), JSON.stringify(counts))
+	assert.equal(counts.served + counts['rate limit exceeded'], 20, JSON.stringify(counts))
+	/* Another node is served all the same. */
+	const other = new JsPeer()
+	t.after(() => other.close())
+	const { waku } = await other.connect(shop.daemon.enode)
+	assert.equal(await ask(waku), 'served')
+})
