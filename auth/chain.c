@@ -252,7 +252,7 @@ int chain_write(const struct chain_request *requests, const unsigned *index,
 
 bool chain_is_bounded(const char *body, size_t len)
 {
-	unsigned depth = 0;
+	unsigned depth = 0, containers = 0, values = 0;
 	bool in_string = false;
 
 	if (len > CHAIN_BODY_MAX)
@@ -269,10 +269,14 @@ bool chain_is_bounded(const char *body, size_t len)
 		}
 		if (c == '"')
 			in_string = true;
-		else if ((c == '[' || c == '{') && ++depth > CHAIN_DEPTH_MAX)
+		else if ((c == '[' || c == '{') &&
+			 (++depth > CHAIN_DEPTH_MAX ||
+			  ++containers > CHAIN_CONTAINERS_MAX))
 			return false;
 		else if ((c == ']' || c == '}') && depth > 0)
 			depth--;
+		else if (c == ',' && ++values > CHAIN_VALUES_MAX)
+			return false;
 	}
 	return true;
 }

@@ -15,10 +15,14 @@
 #include "auth/claim.h"
 #include "core/u256.h"
 
-#define CHAIN_BODY_MAX   (8u << 20)
-#define CHAIN_DEPTH_MAX  32
-#define CHAIN_SYMBOL_MAX 32
-#define CHAIN_ITEMS_MAX  1000 /* in one body */
+#define CHAIN_BODY_MAX  (8u << 20)
+#define CHAIN_DEPTH_MAX 32
+/* The parser takes hundreds of bytes for the two of an empty object: more than
+ * receipts of that length ever hold are not parsed. */
+#define CHAIN_CONTAINERS_MAX 65536
+#define CHAIN_VALUES_MAX     524288
+#define CHAIN_SYMBOL_MAX     32
+#define CHAIN_ITEMS_MAX      1000 /* in one body */
 
 /* ---- questions ---- */
 
@@ -153,7 +157,8 @@ enum chain_outcome chain_read_receipt(const char *text, size_t len,
 				      const struct chain_request *request,
 				      struct chain_receipt *out);
 
-/* Is text nested no deeper than CHAIN_DEPTH_MAX and no longer than allowed? */
+/* Is text nested no deeper than CHAIN_DEPTH_MAX, no longer than allowed, and
+ * not made of more parts? */
 bool chain_is_bounded(const char *body, size_t len);
 
 #endif

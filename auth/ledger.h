@@ -60,7 +60,8 @@ struct ledger_config {
 			size_t count);
 	void *changed_ctx;
 };
-#define LEDGER_MAP_BYTES ((size_t)16 << 30)
+/* More than disks have: a full disk is mended without a new program. */
+#define LEDGER_MAP_BYTES ((size_t)256 << 30)
 /* Letters and findings that wait, and how many findings a batch may have. */
 #define LEDGER_QUEUE_MAX 1024
 #define LEDGER_GROUP_MAX 64

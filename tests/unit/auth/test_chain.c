@@ -501,6 +501,25 @@ Test(chain, depth_and_size_are_bounded_before_parsing)
 	free(giant);
 }
 
+/* 8 MiB of empty objects are 600 MB in the parser. */
+Test(chain, parts_are_bounded_before_parsing)
+{
+	static const char *const parts[] = {"{},", "[],", "0,"};
+	static const size_t most[] = {CHAIN_CONTAINERS_MAX,
+				      CHAIN_CONTAINERS_MAX, CHAIN_VALUES_MAX};
+
+	for (int i = 0; i < 3; i++) {
+		size_t size = strlen(parts[i]);
+		char *body = malloc((most[i] + 1) * size);
+
+		for (size_t n = 0; n <= most[i]; n++)
+			memcpy(body + n * size, parts[i], size);
+		cr_assert(chain_is_bounded(body, most[i] * size));
+		cr_assert_not(chain_is_bounded(body, (most[i] + 1) * size));
+		free(body);
+	}
+}
+
 /* ---- writing ---- */
 
 Test(chain, writes_requests_as_nodes_expect_them)
