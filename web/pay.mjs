@@ -83,6 +83,8 @@ function showOffer() {
   $('token').textContent = o.token;
   $('chain').textContent = `${CHAINS[o.chain_id] ?? 'chain'} (${o.chain_id})`;
   $('payee').textContent = o.payee;
+  const paid = kept().map((e) => e.claim).filter((c) => c.server === offer.server && c.chain_id === o.chain_id);
+  $('payee-new').hidden = paid.length === 0 || paid.some((c) => c.payee === o.payee); // §4.3
   $('policy').textContent = policyText(o.activate);
   $('server').textContent = offer.server;
   $('units').min = o.min_units;

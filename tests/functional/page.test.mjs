@@ -199,9 +199,18 @@ test('the page', async (t) => {
 			const page = await openPage(t, shop, undefined, { storage })
 			const [again] = page.$('claims').getElementsByTagName('button')
 			assert.equal(again.textContent, label)
+			assert.equal(page.$('payee-new').hidden, true)
 			again.click()
 			await page.saw('state', /Paid\./)
 		}
+	})
+
+	await t.test('warns of another payee than the one that was paid before', async () => {
+		const { server, options: [{ chain_id, token }] } = shop.offer.decoded
+		const claim = { server, chain_id, token, payee: `0x${'5'.repeat(40)}`, tx: `0x${'6'.repeat(64)}`, node: '7'.repeat(128) }
+		const storage = { 'restante-claims': JSON.stringify([{ claim, is_done: true }]) }
+		const page = await openPage(t, shop, undefined, { storage })
+		assert.equal(page.$('payee-new').hidden, false)
 	})
 
 	await t.test('asks for nothing when the account is too poor', async () => {
