@@ -23,7 +23,6 @@
 #define UPDATE_MAX   5.0
 #define LOOK_MAX     1.0
 
-/* How much of it; the second is what the specification says. */
 struct sizes {
 	uint32_t backlog;     /* B1, B3 */
 	uint32_t steady_s;    /* B2 */
@@ -32,8 +31,17 @@ struct sizes {
 	uint32_t reorganised; /* B5 */
 	uint32_t crowd;       /* B6 */
 };
-static const struct sizes quick = {4000, 4, 2000, 0, 1000, 5000};
-static const struct sizes full = {10000, 60, 50000, 300, 1000, 5000};
+static const struct sizes quick = {3000, 1, 2000, 0, 500, 3000};
+/* With --full, in the suite's time; and as the specification has it. */
+static const struct sizes shortened = {10000, 20, 10000, 30, 1000, 5000};
+static const struct sizes specified = {10000, 60, 50000, 300, 1000, 5000};
+
+static struct sizes sizes_for(const struct bench *bench)
+{
+	if (!bench->is_full)
+		return quick;
+	return bench->deadline_ms ? shortened : specified;
+}
 
 static void put(const struct series *series, const char *work,
 		const char *metric, const char *unit, bool more_is_better)
@@ -391,10 +399,12 @@ static bool is_wanted(enum part asked, enum part part)
 static void run_parts(const struct bench *bench, struct shop *shop,
 		      enum part asked, struct sizes sizes)
 {
-	unsigned few = bench->is_full ? bench->rounds : 1;
+	bool has_time = bench->deadline_ms == 0;
+	unsigned some = has_time || bench->is_full ? bench->rounds : 2;
+	unsigned few = has_time && bench->is_full ? bench->rounds : 1;
 
 	if (is_wanted(asked, B1))
-		run_backlog(shop, sizes.backlog, bench->rounds, 0);
+		run_backlog(shop, sizes.backlog, some, 0);
 	if (is_wanted(asked, B2))
 		run_steady(shop, sizes.steady_s);
 	if (is_wanted(asked, B3))
@@ -413,7 +423,7 @@ static void run_parts(const struct bench *bench, struct shop *shop,
 static void run(struct bench *bench)
 {
 	enum part asked = (enum part)settings_word(bench->options, "part");
-	struct sizes sizes = bench->is_full ? full : quick;
+	struct sizes sizes = sizes_for(bench);
 	uint32_t claims = (uint32_t)settings_u64(bench->options, "claims");
 	struct shop *shop = calloc(1, sizeof(*shop));
 
@@ -475,7 +485,9 @@ static const struct usage usage = {
 		"commits. After each the ledger's invariants are checked. Not "
 		"measured: real nodes and networks, quorums of several "
 		"endpoints, HTTP and devp2p in front of the intake. Without "
-		"--full there are fewer claims and no B4.",
+		"--full there are fewer claims and no B4; the suite's --full "
+		"has a shorter B2 and B4 (an outage of 30 s) than `claims "
+		"--full`, which takes a quarter of an hour.",
 	.options = options,
 };
 

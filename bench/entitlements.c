@@ -380,7 +380,8 @@ static void measure_size(struct bench *bench, uint32_t records, uint32_t checks)
 	for (unsigned i = 0; i < KINDS; i++)
 		probe_open(&sized->probes[i], ledger_gate(ledger), node);
 	bench_rounds(bench, 1);
-	for (unsigned round = 0; bench_has_round(bench, round); round++)
+	for (unsigned round = 0;
+	     round <= bench->rounds && bench_has_round(bench, round); round++)
 		measure(sized, checks, round > 0);
 	check_answers(sized);
 	put(sized);

@@ -1,5 +1,6 @@
 #include "bench/probe.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -8,16 +9,18 @@
 #include "bench/target.h"
 #include "core/clock.h"
 
-#define TRIALS 2000u
+#define TRIALS      2000u
+#define ADAPT_AFTER 200u
 
-/* Each step needs the one before. */
-static uint64_t run_loop(uint64_t steps)
+/* Each step needs the one before, and no memory. */
+static void run_loop(uint64_t steps)
 {
-	volatile uint64_t state = 0;
+	static _Atomic uint64_t sink;
+	uint64_t state = steps;
 
 	for (uint64_t i = 0; i < steps; i++)
-		state = state + i;
-	return state;
+		state = state * 0x5851f42d4c957f2du + 1;
+	atomic_store_explicit(&sink, state, memory_order_relaxed);
 }
 
 static uint64_t faults_now(void)
@@ -62,7 +65,7 @@ void probe_open(struct probe *probe, struct gate *gate,
 		(void)gate_check(probe->reader, node);
 		histogram_add(&probe->check, clock_mono_ns() - at_ns);
 		at_ns = clock_mono_ns();
-		(void)run_loop(probe->steps);
+		run_loop(probe->steps);
 		histogram_add(&probe->loop, clock_mono_ns() - at_ns);
 		at_ns = bench_thread_ns();
 		histogram_add(&probe->cpu, bench_thread_ns() - at_ns);
@@ -81,16 +84,20 @@ void probe_close(struct probe *probe)
 
 void probe_begin(struct probe *probe)
 {
-	uint64_t check_ns = histogram_quantile(&probe->check, 0.5);
-	uint64_t loop_ns = histogram_quantile(&probe->loop, 0.5);
-
-	/* As long as the checks of the round before. */
-	if (check_ns > 0 && loop_ns > 0)
-		probe->steps = probe->steps * check_ns / loop_ns + 1;
 	histogram_clear(&probe->check);
 	histogram_clear(&probe->loop);
 	histogram_clear(&probe->cpu);
 	probe->faults_begun = faults_now();
+}
+
+/* As long as a check of those that are asked for, not of one in the cache. */
+static void adapt_loop(struct probe *probe)
+{
+	uint64_t check_ns = histogram_quantile(&probe->check, 0.5);
+	uint64_t loop_ns = histogram_quantile(&probe->loop, 0.5);
+
+	probe->steps = probe->steps * check_ns / (loop_ns ? loop_ns : 1) + 1;
+	histogram_clear(&probe->loop);
 }
 
 void probe_check(struct probe *probe,
@@ -101,8 +108,10 @@ void probe_check(struct probe *probe,
 
 	count(probe, gate_check(probe->reader, node));
 	histogram_add(&probe->check, clock_mono_ns() - at_ns);
+	if (probe->check.total == ADAPT_AFTER)
+		adapt_loop(probe);
 	at_ns = clock_mono_ns();
-	(void)run_loop(probe->steps);
+	run_loop(probe->steps);
 	histogram_add(&probe->loop, clock_mono_ns() - at_ns);
 	at_ns = bench_thread_ns();
 	count(probe, gate_check(probe->reader, other));
