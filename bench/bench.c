@@ -80,6 +80,7 @@ void bench_fail(const char *format, ...)
 
 /* Counting costs each system call a little: spans do it in a round for it. */
 static bool is_counting_calls;
+static bool has_server; /* a span of this loop was that of a process */
 
 void bench_rounds(struct bench *bench, double share)
 {
@@ -89,6 +90,7 @@ void bench_rounds(struct bench *bench, double share)
 
 	bench->loop_deadline_ms = now_ms + (uint64_t)((double)left_ms * share);
 	bench->round_ms = bench->longest_ms = 0;
+	has_server = false;
 }
 
 bool bench_has_round(struct bench *bench, unsigned round)
@@ -103,7 +105,7 @@ bool bench_has_round(struct bench *bench, unsigned round)
 	has_time = bench->deadline_ms == 0 ||
 		   now_ms + bench->longest_ms <= bench->loop_deadline_ms;
 	is_counting_calls = round == bench->rounds + 1 && has_time &&
-			    !usage_calls_missing();
+			    has_server && !usage_calls_missing();
 	if (round > bench->rounds)
 		return is_counting_calls;
 	return has_time || round <= least;
@@ -364,6 +366,7 @@ static void sync_below(const char *dir)
 void span_begin(struct span *span, pid_t pid, const char *dir)
 {
 	*span = (struct span){.pid = pid, .dir = dir};
+	has_server = has_server || pid;
 	if (dir)
 		sync_below(dir);
 	span->has_device = dir && usage_device_written(dir, &span->device);

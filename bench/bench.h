@@ -75,11 +75,11 @@ void bench_end(void);
  *     bench_rounds(bench, share);
  *     for (round = 0; bench_has_round(bench, round); round++)
  *
- * Behind bench->rounds there is one more if system calls can be counted here:
- * its spans count them, and meters take nothing else from it. The loop ends
- * earlier when a further round would go beyond `share` (0..1) of the time
- * that the scenario has left; but never before two, three with --full, were
- * counted.
+ * Behind bench->rounds there is one more if a server's system calls can be
+ * counted here: * its spans count them, and meters take nothing else from it.
+ * The loop ends earlier when a further round would go beyond `share` (0..1) of
+ * the time that the scenario has left; but never before two, three with --full,
+ * were counted.
  */
 void bench_rounds(struct bench *bench, double share);
 bool bench_has_round(struct bench *bench, unsigned round);

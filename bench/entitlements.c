@@ -330,6 +330,7 @@ static void put(const struct sized *sized)
 	struct result credits = result;
 	char work[80];
 
+	result_axis("records of nodes");
 	for (unsigned i = 0; i < KINDS; i++) {
 		(void)snprintf(work, sizeof(work), "check among %u, %s",
 			       sized->records, kinds[i]);

@@ -228,8 +228,7 @@ static void put_results(const struct comparison *c)
 		(void)snprintf(work, sizeof(work), "put, %u a commit",
 			       groups[i].group);
 		for (unsigned layout = 0; layout < LAYOUTS; layout++) {
-			result_curve("put, envelopes a commit",
-				     groups[i].group);
+			result_curve("put", groups[i].group);
 			meters_put(&c->put[i][layout], "layout", work,
 				   names[layout], "envelope");
 		}

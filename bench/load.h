@@ -39,6 +39,9 @@ struct load_post {
 	 */
 	double rate;
 	struct histogram *latency; /* of an acknowledgement; NULL: not kept */
+	/* With a rate: how long after it was due a packet was sent, which is
+	 * part of its time. NULL: not kept. */
+	struct histogram *lateness;
 
 	/* results */
 	uint64_t envelopes;

@@ -106,6 +106,8 @@ static void send_due(void *ctx, struct crowd *crowd)
 
 		if (due_ns > now_ns)
 			return;
+		if (p->load->lateness)
+			histogram_add(p->load->lateness, now_ns - due_ns);
 		send_next(p, &crowd->members[p->turn], due_ns);
 		p->turn = (p->turn + 1) % crowd->config->connections;
 	}

@@ -14,18 +14,19 @@
 #include "bench/result.h"
 
 struct meters {
-	struct series rate;       /* things a second */
-	struct series cpu;        /* of the server, us a thing */
-	struct series own;        /* of the load */
-	struct series written;    /* bytes a thing, handed to write(2) */
-	struct series device;     /* bytes a thing, by the device */
-	struct series switches;   /* of the server, a thing */
-	struct series calls;      /* system calls of the server, a thing */
-	struct series calls_rw;   /* read and write calls of it, a thing */
-	struct series memory;     /* of the server, without mapped files, MB */
-	struct series p50, p99;   /* us */
-	struct histogram latency; /* of all rounds together */
-	struct histogram round;   /* of this one; cleared by meters_add() */
+	struct series rate;        /* things a second */
+	struct series cpu;         /* of the server, us a thing */
+	struct series own;         /* of the load */
+	struct series written;     /* bytes a thing, handed to write(2) */
+	struct series device;      /* bytes a thing, by the device */
+	struct series switches;    /* of the server, a thing */
+	struct series calls;       /* system calls of the server, a thing */
+	struct series calls_rw;    /* read and write calls of it, a thing */
+	struct series memory;      /* of the server, without mapped files, MB */
+	struct series p50, p99;    /* us */
+	struct histogram latency;  /* of all rounds together */
+	struct histogram round;    /* of this one; cleared by meters_add() */
+	struct histogram lateness; /* of a load at a rate, see load_post */
 };
 
 /* After span_end(). `count` things were done. */

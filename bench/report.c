@@ -26,7 +26,7 @@ enum bound {
 	BOUND_CRYPTO_8,   /* the same with eight streams */
 	BOUND_TRIP,       /* a round trip over TCP on loopback */
 	BOUND_TOPIC,      /* that, and a topic's hundred envelopes encrypted */
-	BOUND_SHAKE,      /* two ECDH and a recovery */
+	BOUND_SHAKE,      /* four ECDH and a recovery */
 };
 
 struct row {
@@ -124,7 +124,7 @@ static double shake_us(const struct loaded_file *file)
 	double ecdh = limit_of(file, "ECDH", "rate", true);
 	double recovery = limit_of(file, "recovery", "rate", true);
 
-	return ecdh > 0 && recovery > 0 ? 3e6 / ecdh + 1e6 / recovery : 0;
+	return ecdh > 0 && recovery > 0 ? 4e6 / ecdh + 1e6 / recovery : 0;
 }
 
 static double bound_of(const struct loaded_file *file, enum bound bound)
@@ -246,7 +246,7 @@ static void put_table_words(FILE *out)
 		"gossip; eight streams where there are several peers), a "
 		"round trip on loopback (no match) and a hundred envelopes "
 		"encrypted besides (one topic; the rivals' row asks for all "
-		"of a topic), three ECDH and a recovery (handshake). "
+		"of a topic), four ECDH and a recovery (handshake). "
 		"Only ours decrypts, authenticates and checks what it takes, "
 		"and encrypts what it gives. A rival is a server on loopback "
 		"as well; LMDB alone is the better of two layouts, called "

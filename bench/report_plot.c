@@ -7,10 +7,11 @@
 #include "bench/bench.h"
 #include "bench/loaded.h"
 
-#define PANELS_MAX   6u
+#define PANELS_MAX   9u
 #define PANEL_WIDTH  620u
 #define PANEL_HEIGHT 470u
-#define WIDE         12.0 /* a range of more than this is drawn by powers */
+#define HUGE         1e300
+#define WIDE         7.5 /* a range of more than this is drawn by powers */
 
 /* A panel: all curves of a scenario in one metric and unit. */
 struct panel {
@@ -19,8 +20,13 @@ struct panel {
 };
 
 /* Which metrics are drawn, in this order; the first PANELS_MAX there are. */
-static const char *const metrics[] = {"latency_p50", "cpu",  "rate",  "device",
-				      "start",       "disk", "memory"};
+static const struct {
+	const char *metric, *title;
+} metrics[] = {
+	{"latency_p50", "time, p50"},        {"cpu", "CPU time of the server"},
+	{"start", "from start to ready"},    {"rate", "rate"},
+	{"device", "written to the device"}, {"disk", "files on disk"},
+	{"memory", "memory of the server"}};
 #define METRICS (sizeof(metrics) / sizeof(metrics[0]))
 
 static bool has_curve(const struct loaded *r, const char *scenario)
@@ -28,11 +34,42 @@ static bool has_curve(const struct loaded *r, const char *scenario)
 	return r->curve[0] && strcmp(r->scenario, scenario) == 0;
 }
 
+static bool has_rivals(const struct loaded_file *file, const char *scenario)
+{
+	for (size_t i = 0; i < file->count; i++)
+		if (has_curve(&file->results[i], scenario) &&
+		    strcmp(file->results[i].who, "restante") != 0)
+			return true;
+	return false;
+}
+
+/* With rivals a panel for each kind of work, else they would be one tangle. */
+static bool by_curve;
+
 static bool is_same_panel(const struct loaded *a, const struct loaded *b)
 {
 	return strcmp(a->scenario, b->scenario) == 0 &&
 	       strcmp(a->metric, b->metric) == 0 &&
-	       strcmp(a->unit, b->unit) == 0;
+	       strcmp(a->unit, b->unit) == 0 &&
+	       (!by_curve || strcmp(a->curve, b->curve) == 0);
+}
+
+/* Of a query its time says it all, of many envelopes their rate. */
+static bool is_said_otherwise(const struct loaded_file *file,
+			      const struct loaded *r)
+{
+	const char *unit = "";
+
+	if (!by_curve)
+		return false;
+	for (size_t i = 0; i < file->count; i++)
+		if (has_curve(&file->results[i], r->scenario) &&
+		    strcmp(file->results[i].curve, r->curve) == 0 &&
+		    strcmp(file->results[i].metric, "rate") == 0)
+			unit = file->results[i].unit;
+	return strcmp(r->metric, strcmp(unit, "queries/s") == 0
+					 ? "rate"
+					 : "latency_p50") == 0;
 }
 
 static bool is_same_line(const struct loaded *a, const struct loaded *b)
@@ -65,13 +102,18 @@ static unsigned points_of(const struct loaded_file *file,
 	return points;
 }
 
+/* Is it part of a line that this panel shows? */
+static bool is_in_panel(const struct loaded_file *file, const struct loaded *r,
+			const struct loaded *first)
+{
+	return r->curve[0] && is_same_panel(r, first) && points_of(file, r) > 1;
+}
+
 /* Has it a line of two points at least? */
 static bool is_drawn(const struct loaded_file *file, const struct loaded *first)
 {
 	for (size_t i = 0; i < file->count; i++)
-		if (file->results[i].curve[0] &&
-		    is_same_panel(&file->results[i], first) &&
-		    points_of(file, &file->results[i]) > 1)
+		if (is_in_panel(file, &file->results[i], first))
 			return true;
 	return false;
 }
@@ -88,9 +130,9 @@ static unsigned panels_of(const struct loaded_file *file, const char *scenario,
 			if (count == PANELS_MAX)
 				return count;
 			if (has_curve(r, scenario) &&
-			    strcmp(r->metric, metrics[rank]) == 0 &&
+			    strcmp(r->metric, metrics[rank].metric) == 0 &&
 			    is_first(file, i, is_same_panel) &&
-			    is_drawn(file, r))
+			    is_drawn(file, r) && !is_said_otherwise(file, r))
 				panels[count++] = (struct panel){r, rank};
 		}
 	}
@@ -122,28 +164,81 @@ static void put_blocks(FILE *script, const struct loaded_file *file,
 			put_block(script, file, i);
 }
 
-/* Powers where the range is wide, and nothing is 0. */
+/* Powers where the range is wide and nothing is 0; a little room either side.
+ */
 static void put_scale(FILE *script, const char *axis, double least,
 		      double greatest)
 {
 	if (least > 0 && greatest / least > WIDE)
-		(void)fprintf(script, "set logscale %s\nset %srange [*:*]\n",
-			      axis, axis);
+		(void)fprintf(script,
+			      "set logscale %s\nset %srange [%.10g:%.10g]\n",
+			      axis, axis, least / 1.3, greatest * 1.3);
 	else
-		(void)fprintf(script, "unset logscale %s\nset %srange [%s:*]\n",
-			      axis, axis, least >= 0 ? "0" : "*");
+		(void)fprintf(script,
+			      "unset logscale %s\nset %srange [%.10g:%.10g]\n",
+			      axis, axis, least >= 0 ? 0 : least * 1.1,
+			      greatest > 0 ? greatest * 1.08 : 1);
+}
+
+/* Where a range of powers is short, 1, 2 and 5 of each. */
+static void put_tics(FILE *script, double least, double greatest)
+{
+	static const double steps[] = {1, 2, 5};
+	const char *join = "set ytics (";
+	double power = 1e-6;
+
+	(void)fputs("set ytics autofreq\n", script);
+	if (least <= 0 || greatest / least <= WIDE || greatest / least > 1000)
+		return;
+	for (; power < greatest; power *= 10) {
+		for (unsigned i = 0; i < 3; i++) {
+			double at = power * steps[i];
+
+			if (at < least / 1.3 || at > greatest * 1.3)
+				continue;
+			(void)fprintf(script, "%s%.10g", join, at);
+			join = ", ";
+		}
+	}
+	(void)fputs(")\n", script);
+}
+
+#define TICS_MAX 8u
+
+/* Where something was measured, if those are few places. */
+static void put_x_tics(FILE *script, const struct loaded_file *file,
+		       const struct loaded *first)
+{
+	double at[TICS_MAX];
+	unsigned count = 0;
+
+	(void)fputs("set xtics autofreq\n", script);
+	for (size_t i = 0; i < file->count; i++) {
+		const struct loaded *r = &file->results[i];
+		bool is_new = is_in_panel(file, r, first);
+
+		for (unsigned j = 0; j < count && is_new; j++)
+			is_new = at[j] < r->x || at[j] > r->x;
+		if (is_new && count == TICS_MAX)
+			return;
+		if (is_new)
+			at[count++] = r->x;
+	}
+	for (unsigned i = 0; i < count; i++)
+		(void)fprintf(script, "%s%.10g", i ? ", " : "set xtics (",
+			      at[i]);
+	(void)fputs(")\n", script);
 }
 
 static void put_scales(FILE *script, const struct loaded_file *file,
 		       const struct loaded *first)
 {
-	double x[2] = {first->x, first->x};
-	double y[2] = {first->min, first->max};
+	double x[2] = {HUGE, 0}, y[2] = {HUGE, 0};
 
 	for (size_t i = 0; i < file->count; i++) {
 		const struct loaded *r = &file->results[i];
 
-		if (!r->curve[0] || !is_same_panel(r, first))
+		if (!is_in_panel(file, r, first))
 			continue;
 		x[0] = r->x < x[0] ? r->x : x[0];
 		x[1] = r->x > x[1] ? r->x : x[1];
@@ -152,40 +247,33 @@ static void put_scales(FILE *script, const struct loaded_file *file,
 	}
 	put_scale(script, "x", x[0], x[1]);
 	put_scale(script, "y", y[0], y[1]);
-}
-
-static bool has_rivals(const struct loaded_file *file, const char *scenario)
-{
-	for (size_t i = 0; i < file->count; i++)
-		if (has_curve(&file->results[i], scenario) &&
-		    strcmp(file->results[i].who, "restante") != 0)
-			return true;
-	return false;
+	put_tics(script, y[0], y[1]);
+	put_x_tics(script, file, first);
 }
 
 static void put_panel(FILE *script, const struct loaded_file *file,
-		      const struct loaded *first)
+		      const struct loaded *first, const char *title)
 {
-	bool with_who = has_rivals(file, first->scenario);
 	const char *join = "plot ";
 
 	(void)fprintf(script,
-		      "set title \"%s\"\nset xlabel \"%s\"\nset ylabel "
+		      "set title \"%s%s%s\"\nset xlabel \"%s\\n \"\n"
+		      "set ylabel "
 		      "\"%s\"\n",
-		      first->metric, first->axis, first->unit);
+		      by_curve ? first->curve : "", by_curve ? ": " : "", title,
+		      first->axis, first->unit);
 	put_scales(script, file, first);
 	for (size_t i = 0; i < file->count; i++) {
 		const struct loaded *r = &file->results[i];
 
 		if (!is_first(file, i, is_same_line) ||
-		    !is_same_panel(r, first) || points_of(file, r) < 2)
+		    !is_in_panel(file, r, first))
 			continue;
 		(void)fprintf(
 			script,
 			"%s$d%zu using 1:2:3:4 with yerrorlines lw 2 pt 7 "
-			"ps 0.6 title \"%s%s%s\"",
-			join, i, with_who ? r->who : "", with_who ? ", " : "",
-			r->curve);
+			"ps 0.6 title \"%s\"",
+			join, i, by_curve ? r->who : r->curve);
 		join = ", ";
 	}
 	(void)fputc('\n', script);
@@ -202,7 +290,7 @@ static void put_script(FILE *script, const char *base,
 
 	put_blocks(script, file, panels[0].first->scenario);
 	(void)fputs("set grid\nset format \"%.10g\"\nset key below left "
-		    "vertical maxrows 6 font \",9\"\n",
+		    "vertical maxrows 6 font \",9\"\nset rmargin 5\n",
 		    script);
 	for (unsigned i = 0; i < 2; i++) {
 		(void)fprintf(script,
@@ -215,7 +303,8 @@ static void put_script(FILE *script, const char *base,
 			      rows * PANEL_HEIGHT + 40, base, endings[i], rows,
 			      columns, panels[0].first->scenario);
 		for (unsigned panel = 0; panel < count; panel++)
-			put_panel(script, file, panels[panel].first);
+			put_panel(script, file, panels[panel].first,
+				  metrics[panels[panel].rank].title);
 		(void)fputs("unset multiplot\nunset output\n", script);
 	}
 }
@@ -243,9 +332,11 @@ static void plot(const char *folder, const struct loaded_file *file,
 {
 	char base[BENCH_PATH_MAX], path[BENCH_PATH_MAX + 8];
 	struct panel panels[PANELS_MAX];
-	unsigned count = panels_of(file, scenario, panels);
+	unsigned count;
 	FILE *script;
 
+	by_curve = has_rivals(file, scenario);
+	count = panels_of(file, scenario, panels);
 	if (count == 0)
 		return;
 	(void)snprintf(base, sizeof(base), "%s/plot-%s", folder, scenario);

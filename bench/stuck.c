@@ -105,6 +105,7 @@ static void put_one(const struct meters *m, const char *name)
 	meters_put_one(&m->p99, "stuck", name, "restante", "latency_p99", "us",
 		       false);
 	result_latency("stuck", name, "restante", &m->latency);
+	result_latency("stuck", name, "load, sent after due", &m->lateness);
 	meters_put_one(&m->cpu, "stuck", name, "restante", "cpu", "us/envelope",
 		       false);
 	meters_put_one(&m->own, "stuck", name, "restante", "load_cpu",

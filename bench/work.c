@@ -42,8 +42,10 @@ void work_ingest(const struct bench *bench, const struct daemon *daemon,
 	corpus_make(&corpus, &config);
 	load.count = corpus_pack(&corpus, work->per_packet, &packed);
 	load.packed = packed;
-	if (meters)
+	if (meters) {
 		load.latency = &meters->round;
+		load.lateness = &meters->lateness;
+	}
 	load_post_run(&load);
 	span_end(&span);
 	if (load.envelopes != work->count)
@@ -86,7 +88,7 @@ static bool next_all(void *ctx, uint64_t number, struct mail_query *query)
 }
 
 uint64_t work_fetch_all(const struct bench *bench, const struct daemon *daemon,
-			unsigned clients, struct meters *meters)
+			unsigned clients, uint32_t pages, struct meters *meters)
 {
 	struct all all = {.clients = clients, .span = {.pid = daemon->pid}};
 	struct load_pull load = {
@@ -95,7 +97,8 @@ uint64_t work_fetch_all(const struct bench *bench, const struct daemon *daemon,
 			  .engine = bench->engine},
 		.hooks = {.begin = all_begin, .done = all_done, .ctx = &all},
 		.next = next_all,
-		.ctx = &all};
+		.ctx = &all,
+		.pages_max = pages};
 
 	if (meters)
 		load.pages_time = &meters->round;

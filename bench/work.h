@@ -22,10 +22,11 @@ struct work_ingest {
 void work_ingest(const struct bench *bench, const struct daemon *daemon,
 		 const struct work_ingest *work, struct meters *meters);
 
-/* Everything, to the end, by so many clients; pages of 1000. Returns how many
- * came. */
+/* Everything by so many clients in pages of 1000, `pages` of them each or, with
+ * 0, to the end. Returns how many came. */
 uint64_t work_fetch_all(const struct bench *bench, const struct daemon *daemon,
-			unsigned clients, struct meters *meters);
+			unsigned clients, uint32_t pages,
+			struct meters *meters);
 
 /* The newest `limit` of a topic each, by one client. */
 struct work_topics {
