@@ -1,28 +1,21 @@
 #include "auth/follower.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/board.h"
-#include "auth/headers.h"
+#include "auth/follower_private.h"
 #include "auth/quorum.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
-#include "core/metrics.h"
 
 #define STALE_BLOCKS   10 /* §15.1: its head is that old */
 #define STALE_BEHIND   5  /* or that many blocks behind the median */
 #define FRESH_BLOCKS   5  /* §14 */
-#define CHUNK_MAX      100
-#define BACKFILL       128 /* headers known before the first head */
 #define ALARM_AFTER_MS 600000
-#define CHECK_AGAIN_MS 60000
-#define WHY_MAX        160
 
 enum { ASK_LATEST, ASK_FINAL, ASK_SAFE, ASKS };
 
@@ -30,59 +23,6 @@ static const struct chain_request heads_asked[ASKS] = {
 	[ASK_LATEST] = {.ask = CHAIN_ASK_LATEST},
 	[ASK_FINAL] = {.ask = CHAIN_ASK_FINAL},
 	[ASK_SAFE] = {.ask = CHAIN_ASK_SAFE},
-};
-
-/* What an endpoint said in this round, and when its head last changed. */
-struct outlook {
-	bool has_head;
-	struct chain_header head;
-	bool has_final, has_safe;
-	uint64_t final, safe;
-	uint8_t seen_hash[32];
-	uint64_t changed_ms; /* 0: never */
-};
-
-struct option_check {
-	enum { CHECK_WAITING, CHECK_GOOD, CHECK_REFUSED } state;
-	char why[WHY_MAX];
-};
-
-struct follower_metrics {
-	struct metric *head, *safe, *final, *age, *reorgs, *depth;
-	struct metric *alarm, *alarms;
-};
-
-struct follower {
-	struct follower_config config;
-	struct rpc_chain *chain;
-	struct rpc *rpc;
-	pthread_t thread;
-	unsigned interval_ms;
-
-	struct outlook outlooks[PAYMENTS_ENDPOINTS_MAX];
-	pthread_mutex_t lock; /* of `headers`, for who reads them elsewhere */
-	struct headers headers;
-	struct chain_header links[HEADERS_MAX]; /* a new part, from its end */
-	struct chain_header chunk[CHUNK_MAX];
-	unsigned chunk_count;
-	struct follower_view now;
-	uint8_t head_hash[32];
-	bool has_final_hash;
-	uint64_t final_number;
-	uint8_t final_hash[32];
-	uint64_t agreed_ms;
-	uint64_t checked_ms;
-	bool is_known; /* `know` has said yes */
-	bool is_foreign;
-	struct follower_metrics metrics;
-
-	struct board view;
-	bool must_tell; /* an alarm that is not stored yet */
-	_Atomic uint64_t alarms;
-	_Atomic uint64_t acknowledged;
-	_Atomic uint64_t head_time_s;
-	_Atomic uint64_t head_seen_ms;
-	struct board checks[OFFER_OPTIONS_MAX];
 };
 
 /* ---- what endpoints say ---- */
@@ -96,7 +36,7 @@ static unsigned groups_of(const struct follower *f, uint32_t mask)
 	return quorum_groups(groups, f->chain->endpoints_count, mask);
 }
 
-static bool is_quorum(const struct follower *f, uint32_t mask)
+bool follower_is_quorum(const struct follower *f, uint32_t mask)
 {
 	return groups_of(f, mask) >= f->chain->quorum;
 }
@@ -259,165 +199,10 @@ static uint32_t agree_header(const struct follower *f,
 				   answers[j].is.header.hash, 32) == 0)
 				same |= 1u << j;
 		}
-		if (!is_quorum(f, same))
+		if (!follower_is_quorum(f, same))
 			continue;
 		*out = answers[i].is.header;
 		return same;
-	}
-	return 0;
-}
-
-/* ---- linking headers (§11) ---- */
-
-/* Numbers first..last from an endpoint that agreed on the head. */
-static int fetch(struct follower *f, struct endpoint *ep, uint64_t first,
-		 unsigned count)
-{
-	struct chain_request reqs[CHUNK_MAX];
-	struct chain_answer answers[CHUNK_MAX];
-	struct rpc_call call = {.endpoint = ep,
-				.requests = reqs,
-				.count = count,
-				.answers = answers};
-	int err;
-
-	assert(count > 0 && count <= CHUNK_MAX);
-	for (unsigned i = 0; i < count; i++)
-		reqs[i] = (struct chain_request){.ask = CHAIN_ASK_BLOCK,
-						 .number = first + i};
-	f->chunk_count = 0;
-	err = rpc_run(f->rpc, &call, 1);
-	for (unsigned i = 0; i < count && !err; i++) {
-		if (answers[i].outcome != CHAIN_ANSWERED)
-			err = ERR_AGAIN;
-		else
-			f->chunk[i] = answers[i].is.header;
-	}
-	if (!err)
-		f->chunk_count = count;
-	return err;
-}
-
-/* The header under `above`, which must be its parent. */
-static int fetch_parent(struct follower *f, struct endpoint *ep,
-			const struct chain_header *above, unsigned chunk,
-			struct chain_header *out)
-{
-	uint64_t number = above->number - 1;
-	uint64_t first;
-	int err;
-
-	if (f->chunk_count == 0 || number < f->chunk[0].number ||
-	    number > f->chunk[f->chunk_count - 1].number) {
-		first = number + 1 > chunk ? number + 1 - chunk : 0;
-		err = fetch(f, ep, first, (unsigned)(number - first + 1));
-		if (err)
-			return err;
-	}
-	*out = f->chunk[number - f->chunk[0].number];
-	/* It was replaced while we were asking: next time. */
-	return memcmp(out->hash, above->parent, 32) == 0 ? 0 : ERR_AGAIN;
-}
-
-/* How many to ask for under `number`: all of a gap, else ever more. */
-static unsigned chunk_for(const struct follower *f, uint64_t number,
-			  unsigned depth)
-{
-	uint64_t gap;
-
-	if (f->headers.is_empty)
-		return CHUNK_MAX;
-	gap = number > f->headers.tip ? number - f->headers.tip : 0;
-	if (gap > 0)
-		return gap < CHUNK_MAX ? (unsigned)gap : CHUNK_MAX;
-	return depth < CHUNK_MAX ? depth + 1 : CHUNK_MAX;
-}
-
-static bool is_below_ring(const struct follower *f, uint64_t number,
-			  unsigned count)
-{
-	if (f->headers.is_empty)
-		return count >= BACKFILL;
-	return number < f->headers.first;
-}
-
-/*
- * From `head` down to what the ring has. The new part lies at the end of
- * f->links. `*replaced` is the first number that is another block now.
- */
-static int link_down(struct follower *f, struct endpoint *ep,
-		     const struct chain_header *head, unsigned *count,
-		     uint64_t *replaced)
-{
-	struct chain_header *at = &f->links[HEADERS_MAX - 1];
-
-	*at = *head;
-	*count = 1;
-	f->chunk_count = 0;
-	while (at->number > 0 && *count < HEADERS_MAX) {
-		uint64_t below = at->number - 1;
-		const uint8_t *known = headers_find(&f->headers, below);
-		int err;
-
-		if (known && memcmp(known, at->parent, 32) == 0) {
-			*replaced = at->number;
-			return 0;
-		}
-		if (is_below_ring(f, below, *count))
-			break;
-		err = fetch_parent(f, ep, at, chunk_for(f, below, *count),
-				   at - 1);
-		if (err)
-			return err;
-		at--;
-		(*count)++;
-	}
-	*replaced = 0; /* nothing in common: everything may have changed */
-	return 0;
-}
-
-static void tell_reorg(struct follower *f, uint64_t first, uint64_t last)
-{
-	uint64_t depth = last - first + 1;
-
-	metric_add(f->metrics.reorgs, 1);
-	metric_set(f->metrics.depth, (int64_t)depth);
-	LOG_UNUSUAL("blocks were replaced", log_text("chain", f->chain->name),
-		    log_u64("first", first), log_u64("last", last));
-}
-
-/* A head that the quorum has agreed on joins the ring. */
-static int extend(struct follower *f, struct endpoint *ep,
-		  const struct chain_header *head, struct follower_news *news)
-{
-	const uint8_t *known = headers_find(&f->headers, head->number);
-	bool was_empty = f->headers.is_empty;
-	uint64_t tip = f->headers.tip;
-	uint64_t replaced = 0;
-	unsigned count;
-	int err;
-
-	if (known && memcmp(known, head->hash, 32) == 0)
-		return 0;
-	/* Too far ahead to link: what lies between is looked at as new. */
-	if (!was_empty && head->number > tip + HEADERS_MAX / 2) {
-		(void)pthread_mutex_lock(&f->lock);
-		headers_restart(&f->headers, head);
-		(void)pthread_mutex_unlock(&f->lock);
-		news->replaced_first = 0;
-		news->replaced_last = head->number;
-		return 0;
-	}
-	err = link_down(f, ep, head, &count, &replaced);
-	if (err)
-		return err;
-	(void)pthread_mutex_lock(&f->lock);
-	headers_set(&f->headers, &f->links[HEADERS_MAX - count], count);
-	(void)pthread_mutex_unlock(&f->lock);
-	if (!was_empty && replaced <= tip) {
-		news->replaced_first = replaced;
-		news->replaced_last = tip;
-		tell_reorg(f, replaced, tip);
 	}
 	return 0;
 }
@@ -477,176 +262,6 @@ static int watch_final(struct follower *f, uint32_t good)
 	return 0;
 }
 
-/* ---- the checks of §19 ---- */
-
-static void set_check(struct follower *f, unsigned i, int state,
-		      const char *why)
-{
-	const struct offer_option *option = &f->config.options[i];
-	struct option_check check;
-	struct option_check next = {.state = CHECK_WAITING};
-
-	next.state = state == CHECK_GOOD ? CHECK_GOOD : CHECK_REFUSED;
-	if (why)
-		(void)snprintf(next.why, sizeof(next.why),
-			       "option %u on chain %s: %s", option->id,
-			       f->chain->name, why);
-	board_read(&f->checks[i], &check, sizeof(check));
-	if (check.state != next.state && why)
-		LOG_BROKEN("an option cannot be offered",
-			   log_text("why", next.why));
-	board_write(&f->checks[i], &next, sizeof(next));
-}
-
-enum { TOKEN_CODE, TOKEN_DECIMALS, TOKEN_SYMBOL, TOKEN_ASKS };
-
-static bool is_same_answer(const struct chain_answer *a,
-			   const struct chain_answer *b, unsigned ask)
-{
-	if (a->outcome != b->outcome)
-		return false;
-	if (a->outcome == CHAIN_NULL)
-		return true;
-	switch (ask) {
-	case TOKEN_CODE:
-		return a->is.flag == b->is.flag;
-	case TOKEN_DECIMALS:
-		return a->is.number == b->is.number;
-	default:
-		return strcmp(a->is.symbol, b->is.symbol) == 0;
-	}
-}
-
-/* What a quorum says; NULL: no such thing. */
-static const struct chain_answer *
-agree_token(const struct follower *f, struct chain_answer answers[][TOKEN_ASKS],
-	    uint32_t good, unsigned ask)
-{
-	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
-		uint32_t same = 0;
-
-		if (!(good & 1u << i) ||
-		    (answers[i][ask].outcome != CHAIN_ANSWERED &&
-		     answers[i][ask].outcome != CHAIN_NULL))
-			continue;
-		for (unsigned j = 0; j < f->chain->endpoints_count; j++) {
-			if (good & 1u << j &&
-			    is_same_answer(&answers[i][ask], &answers[j][ask],
-					   ask))
-				same |= 1u << j;
-		}
-		if (is_quorum(f, same))
-			return &answers[i][ask];
-	}
-	return NULL;
-}
-
-static int ask_token(struct follower *f, const struct offer_option *option,
-		     uint32_t good, struct chain_answer answers[][TOKEN_ASKS])
-{
-	struct chain_request reqs[TOKEN_ASKS] = {{.ask = CHAIN_ASK_CODE},
-						 {.ask = CHAIN_ASK_DECIMALS},
-						 {.ask = CHAIN_ASK_SYMBOL}};
-	struct rpc_call calls[PAYMENTS_ENDPOINTS_MAX];
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < TOKEN_ASKS; i++)
-		memcpy(reqs[i].address, option->token, ADDRESS_SIZE);
-	for (unsigned i = 0; i < f->chain->endpoints_count; i++) {
-		if (good & 1u << i)
-			calls[count++] = (struct rpc_call){
-				.endpoint = f->chain->endpoints[i],
-				.requests = reqs,
-				.count = TOKEN_ASKS,
-				.answers = answers[i]};
-	}
-	return rpc_run(f->rpc, calls, count);
-}
-
-static bool needs(const struct offer_option *option, enum policy_mode mode)
-{
-	return option->activate.mode == mode || option->settle.mode == mode;
-}
-
-/* NULL: as configured. `*known` false: not all has been answered. */
-static const char *judge_token(const struct follower *f,
-			       const struct offer_option *option,
-			       struct chain_answer answers[][TOKEN_ASKS],
-			       uint32_t good, bool *known)
-{
-	const struct chain_answer *code =
-		agree_token(f, answers, good, TOKEN_CODE);
-	const struct chain_answer *decimals =
-		agree_token(f, answers, good, TOKEN_DECIMALS);
-	const struct chain_answer *symbol =
-		agree_token(f, answers, good, TOKEN_SYMBOL);
-
-	*known = code != NULL;
-	if (code && !code->is.flag)
-		return "there is no contract at the token's address";
-	*known = code && decimals && symbol;
-	if (!*known)
-		return NULL;
-	if (decimals->outcome == CHAIN_NULL ||
-	    decimals->is.number != option->decimals)
-		return "the token's decimals() are not those configured";
-	if (symbol->outcome == CHAIN_NULL ||
-	    strcmp(symbol->is.symbol, option->symbol) != 0)
-		return "the token's symbol() is not the one configured";
-	return NULL;
-}
-
-/* A tag may be missing because a chain is young: looked at again later. */
-static const char *judge_tags(const struct follower *f,
-			      const struct offer_option *option)
-{
-	if (needs(option, POLICY_SAFE) && !f->now.at.has_safe)
-		return "a policy needs the tag safe, which the chain has not";
-	if (needs(option, POLICY_FINAL) && !f->now.at.has_final)
-		return "a policy needs the tag finalized, which the chain has not";
-	return NULL;
-}
-
-static int check_option(struct follower *f, unsigned i, uint32_t good)
-{
-	const struct offer_option *option = &f->config.options[i];
-	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX][TOKEN_ASKS];
-	const char *why;
-	bool known;
-	int err = ask_token(f, option, good, answers);
-
-	if (err)
-		return err;
-	why = judge_token(f, option, answers, good, &known);
-	if (!known)
-		return 0;
-	if (!why)
-		why = judge_tags(f, option);
-	set_check(f, i, why ? CHECK_REFUSED : CHECK_GOOD, why);
-	return 0;
-}
-
-static int check_options(struct follower *f, uint32_t good, uint64_t now_ms)
-{
-	bool again =
-		f->checked_ms == 0 || now_ms - f->checked_ms >= CHECK_AGAIN_MS;
-	int err = 0;
-
-	for (unsigned i = 0; i < f->config.options_count && !err; i++) {
-		struct option_check check;
-
-		board_read(&f->checks[i], &check, sizeof(check));
-		if (f->config.options[i].chain_id != f->chain->id ||
-		    check.state == CHECK_GOOD ||
-		    (check.state == CHECK_REFUSED && !again))
-			continue;
-		err = check_option(f, i, good);
-	}
-	if (again)
-		f->checked_ms = now_ms;
-	return err;
-}
-
 /* ---- one round ---- */
 
 static void take_head(struct follower *f, const struct chain_header *head,
@@ -684,7 +299,8 @@ static void publish(struct follower *f, uint64_t now_ms)
 			usable |= 1u << i;
 	}
 	f->now.endpoints_good = (unsigned)__builtin_popcount(usable);
-	f->now.is_usable = f->now.head_seen_ms != 0 && is_quorum(f, usable);
+	f->now.is_usable =
+		f->now.head_seen_ms != 0 && follower_is_quorum(f, usable);
 	board_write(&f->view, &f->now, sizeof(f->now));
 	metric_set(f->metrics.head, (int64_t)f->now.at.head);
 	metric_set(f->metrics.safe, (int64_t)f->now.at.safe);
@@ -713,7 +329,8 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 	with = agree_header(f, answers, &head);
 	if (!with)
 		return ERR_AGAIN;
-	err = extend(f, f->chain->endpoints[first_of(with)], &head, &news);
+	err = follower_extend(f, f->chain->endpoints[first_of(with)], &head,
+			      &news);
 	if (err)
 		return err;
 	take_head(f, &head, now_ms);
@@ -733,7 +350,7 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 		publish(f, now_ms);
 		f->config.moved(f->config.ctx, &news);
 	}
-	return check_options(f, good, now_ms);
+	return follower_check_options(f, good, now_ms);
 }
 
 /* While nothing can be checked a probe each 30 s spares nobody and finds the
@@ -862,27 +479,6 @@ void follower_acknowledge(struct follower *follower, uint64_t alarms)
 	atomic_store(&follower->acknowledged, alarms);
 	LOG_INFO("change of a finalized block acknowledged",
 		 log_text("chain", follower->chain->name));
-}
-
-int follower_option(const struct follower *follower, unsigned i, char *why,
-		    size_t why_size)
-{
-	struct option_check check;
-
-	assert(i < follower->config.options_count);
-	board_read(&follower->checks[i], &check, sizeof(check));
-	(void)snprintf(why, why_size, "%s", check.why);
-	switch (check.state) {
-	case CHECK_WAITING:
-		(void)snprintf(why, why_size, "chain %s has not answered yet",
-			       follower->chain->name);
-		return ERR_AGAIN;
-	case CHECK_GOOD:
-		return 0;
-	case CHECK_REFUSED:
-		break;
-	}
-	return ERR_DENIED;
 }
 
 /* ---- life ---- */
