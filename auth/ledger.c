@@ -480,6 +480,7 @@ static void keep_pass(struct ledger *ledger)
 	ledger_walk_release(&walk);
 	for (size_t i = 0; i < count; i++)
 		write_keep(&group, keys[i]);
+	has_more |= write_keep_events(&group, &ledger->keep_event);
 	if (group_commit(&group, 0))
 		group_undo(&group);
 	ledger->is_keeping = has_more;
@@ -549,6 +550,7 @@ static void housekeep(struct ledger *ledger)
 	if (ledger->kept_ms == 0 || now_ms - ledger->kept_ms > KEEP_EVERY_MS) {
 		ledger->kept_ms = now_ms;
 		memset(ledger->keep_from, 0, CLAIM_KEY_SIZE);
+		ledger->keep_event = 0;
 		ledger->is_keeping = true;
 	}
 	if (ledger->is_keeping)
@@ -667,6 +669,56 @@ static int load_meta(struct ledger *ledger, struct ledger_tx *tx)
 	return tx->err;
 }
 
+static void drop_offer(struct ledger_tx *tx, uint64_t sequence,
+		       const uint8_t hash[static 32])
+{
+	uint8_t key[8];
+
+	be64_store(key, sequence);
+	ledger_tx_del(tx, TABLE_OFFERS, key, sizeof(key));
+	ledger_tx_del(tx, TABLE_OFFER_IDS, hash, 32);
+}
+
+/*
+ * Offers that nobody can claim for any more and that no entry has its price
+ * from are not kept (§4.4), but for the newest: sequences only rise.
+ */
+static int drop_old_offers(struct ledger *ledger, struct ledger_tx *tx)
+{
+	uint64_t now_s = ledger_wall_ms(ledger) / 1000;
+	uint64_t window_s = ledger->config.claim_window_s;
+	uint8_t hash[32], from[8] = {0};
+	struct ledger_walk walk;
+	struct offer offer;
+	size_t left = ledger_tx_count(tx, TABLE_OFFERS);
+	bool is_found = true;
+	int err = 0;
+
+	/* What is removed is removed outside of a walk. */
+	while (!err && is_found && left > 1) {
+		is_found = false;
+		ledger_walk_init(&walk, tx, TABLE_OFFERS, from, sizeof(from));
+		while (!err && !is_found && left > 1 &&
+		       ledger_walk_next(&walk)) {
+			const uint8_t *row = walk.value.mv_data;
+			size_t size = walk.value.mv_size;
+
+			left--;
+			if (size < 32 ||
+			    offer_open(row + 32, size - 32, &offer, hash))
+				err = ERR_CORRUPT;
+			else
+				is_found = !offers_is_kept(tx, &offer, now_s,
+							   window_s);
+		}
+		ledger_walk_release(&walk);
+		be64_store(from, offer.sequence + 1);
+		if (!err && is_found)
+			drop_offer(tx, offer.sequence, hash);
+	}
+	return err ? err : tx->err;
+}
+
 static int load_offers(struct ledger *ledger, struct ledger_tx *tx)
 {
 	struct kept_offers *offers = NULL, *more;
@@ -738,6 +790,8 @@ static int load(struct ledger *ledger)
 	if (err)
 		return err;
 	err = load_meta(ledger, &tx);
+	if (!err)
+		err = drop_old_offers(ledger, &tx);
 	if (!err)
 		err = load_offers(ledger, &tx);
 	if (!err)

@@ -116,6 +116,7 @@ static int carry_credit(struct work *w)
 	if (err)
 		return err;
 	store_payment(w, PAYMENT_CREDITED, ent.next_seq - 1);
+	offers_mark(w->group, &w->price.offer->offer);
 	rows_move_claim(w->group, w->held->key, &w->held->rec, &w->step.next);
 	rows_claim_event(w->group, T3, w->held->key, &w->held->rec,
 			 &w->step.next, entry.units, NULL);
@@ -217,6 +218,7 @@ static int carry_revalue(struct work *w)
 	if (err)
 		return err;
 	store_payment(w, PAYMENT_CREDITED, ent.next_seq - 1);
+	offers_mark(w->group, &w->price.offer->offer);
 	rows_move_claim(w->group, w->held->key, old, &w->step.next);
 	rows_claim_event(w->group, T6, w->held->key, old, &w->step.next,
 			 w->credited.entry.units, text);

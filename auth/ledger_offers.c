@@ -4,18 +4,78 @@
 
 #include "auth/ledger_private.h"
 
+#define LIST_FIRST 64
+/* Longer than a claim that came at the end of the window can wait (§19). */
+#define KEEP_MARGIN_S (60 * 86400ull)
+
+static const char used_name[] = "used";
+
+void offers_mark(struct group *group, const struct offer *offer)
+{
+	uint8_t key[META_KEY_SIZE];
+	MDB_val value;
+
+	meta_key(used_name, offer->sequence, key);
+	if (!ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value))
+		ledger_tx_put(&group->tx, TABLE_META, key, sizeof(key), "", 0);
+}
+
+bool offers_is_kept(struct ledger_tx *tx, const struct offer *offer,
+		    uint64_t now_s, uint64_t claim_window_s)
+{
+	uint64_t keep_s = offer->pay_window_s + claim_window_s + KEEP_MARGIN_S;
+	uint8_t key[META_KEY_SIZE];
+	MDB_val value;
+
+	if (offer->not_after_s >= now_s || now_s - offer->not_after_s <= keep_s)
+		return true;
+	meta_key(used_name, offer->sequence, key);
+	return ledger_tx_get(tx, TABLE_META, key, sizeof(key), &value) ||
+	       tx->err;
+}
+
+static void list_free(struct kept_offers *offers)
+{
+	if (offers && offers->owns_list)
+		free(offers->list);
+	free(offers);
+}
+
+/* Room for one more: behind the newest, or in an array twice as long. */
+static struct kept_offers *list_after(const struct kept_offers *offers)
+{
+	struct kept_offers *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return NULL;
+	if (offers && offers->count < offers->max) {
+		all->max = offers->max;
+		all->list = offers->list;
+		return all;
+	}
+	all->max = offers ? 2 * offers->max : LIST_FIRST;
+	all->owns_list = true;
+	all->list = calloc(all->max, sizeof(all->list[0]));
+	if (!all->list) {
+		list_free(all);
+		return NULL;
+	}
+	for (size_t i = 0; offers && i < offers->count; i++)
+		all->list[i] = offers->list[i];
+	return all;
+}
+
 struct kept_offers *offers_with(struct kept_offers *offers,
 				const struct offer *offer,
 				const uint8_t hash[static 32],
 				const uint8_t *bytes, size_t size)
 {
 	size_t count = offers ? offers->count : 0;
-	struct kept_offers *all =
-		malloc(sizeof(*all) + (count + 1) * sizeof(all->list[0]));
+	struct kept_offers *all = list_after(offers);
 	struct kept_offer *kept = malloc(sizeof(*kept) + size);
 
 	if (!all || !kept) {
-		free(all);
+		list_free(all);
 		free(kept);
 		return NULL;
 	}
@@ -25,8 +85,6 @@ struct kept_offers *offers_with(struct kept_offers *offers,
 	memcpy(kept->bytes, bytes, size);
 	all->older = offers;
 	all->count = count + 1;
-	for (size_t i = 0; i < count; i++)
-		all->list[i] = offers->list[i];
 	all->list[count] = kept;
 	return all;
 }
@@ -37,7 +95,7 @@ struct kept_offers *offers_without_newest(struct kept_offers *offers)
 
 	/* Each list owns the offer that came with it. */
 	free(offers->list[offers->count - 1]);
-	free(offers);
+	list_free(offers);
 	return older;
 }
 

@@ -70,11 +70,17 @@ struct kept_offer {
 	size_t size;
 	uint8_t bytes[]; /* as signed */
 };
+/* Lists share one array for as long as it has room: a reader of an older one
+ * looks at the first `count` only, and these never change. */
 struct kept_offers {
 	struct kept_offers *older; /* freed at the end: readers may hold it */
 	size_t count;
-	struct kept_offer *list[]; /* by rising sequence */
+	size_t max; /* of the array */
+	bool owns_list;
+	struct kept_offer **list; /* by rising sequence */
 };
+
+struct group;
 
 struct priced {
 	const struct kept_offer *offer;
@@ -97,6 +103,11 @@ struct kept_offers *offers_with(struct kept_offers *offers,
 				const struct offer *offer,
 				const uint8_t hash[static 32],
 				const uint8_t *bytes, size_t size);
+/* An entry of the ledger has this offer's price: it is kept for ever. */
+void offers_mark(struct group *group, const struct offer *offer);
+/* §4.4: is it in use, or may claims for it still come? */
+bool offers_is_kept(struct ledger_tx *tx, const struct offer *offer,
+		    uint64_t now_s, uint64_t claim_window_s);
 /* Undo offers_with(): nobody has seen the list. */
 struct kept_offers *offers_without_newest(struct kept_offers *offers);
 void offers_free(struct kept_offers *offers);
@@ -144,6 +155,7 @@ struct ledger {
 	struct tally tally;
 	uint64_t kept_ms; /* monotonic: when housekeeping was last begun */
 	uint8_t keep_from[CLAIM_KEY_SIZE];
+	uint64_t keep_event; /* index where the next pass begins */
 	bool is_keeping;
 	int64_t ahead_ms; /* wall clock minus monotonic, as last seen */
 	bool has_ahead;
@@ -202,6 +214,9 @@ void write_result(struct group *group, struct result *result);
 /* Remove or shorten one old claim (§18.3), if it is time. */
 void write_keep(struct group *group, const uint8_t key[static CLAIM_KEY_SIZE]);
 bool write_is_kept(const struct claim_record *rec, uint64_t now_s);
+/* Remove old events from `*from` on, some at a time, but never an order or the
+ * newest one. True: there are more. */
+bool write_keep_events(struct group *group, uint64_t *from);
 /* How a claim counts: its source, node and payer. */
 void rows_count_keys(const struct ledger *ledger,
 		     const struct claim_record *rec, uint64_t out[static 3]);

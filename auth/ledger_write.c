@@ -8,7 +8,11 @@
 #include "core/err.h"
 
 /* §18.3: rejected claims and the proofs of settled ones stay so long. */
-#define KEEP_S (30 * 86400ull)
+/* Events that one pass removes, and how much longer than claims may come they
+ * stay; those of orders stay for ever. */
+#define KEEP_EVENTS   256
+#define KEEP_EVENTS_S (60 * 86400ull)
+#define KEEP_S        (30 * 86400ull)
 
 /* ---- T1 accept ---- */
 
@@ -159,6 +163,7 @@ static int convert_one(struct group *group, const uint8_t *node,
 	err = rows_append_entry(group, node, ent, &entry);
 	if (err)
 		return err;
+	offers_mark(group, &priced.offer->offer);
 	rows_node_event(group, T8, node, 0, entry.units, NULL);
 	rows_did(group, T8);
 	return 0;
@@ -261,6 +266,38 @@ void write_keep(struct group *group, const uint8_t key[static CLAIM_KEY_SIZE])
 	ledger_tx_del(&group->tx, TABLE_CLAIMS, key, CLAIM_KEY_SIZE);
 	ledger_tx_del(&group->tx, TABLE_CLAIM_IDS, held.rec.id, CLAIM_ID_SIZE);
 	group->tally.by_state[CLAIM_REJECTED]--;
+}
+
+bool write_keep_events(struct group *group, uint64_t *from)
+{
+	uint64_t keep_s = group->ledger->config.claim_window_s;
+	uint64_t indexes[KEEP_EVENTS];
+	struct ledger_event event;
+	struct ledger_walk walk;
+	size_t count = 0;
+	uint8_t key[8];
+	bool is_end = true;
+
+	be64_store(key, *from);
+	ledger_walk_init(&walk, &group->tx, TABLE_EVENTS, key, sizeof(key));
+	while (count < KEEP_EVENTS && ledger_walk_next(&walk)) {
+		/* Indexes go on where they were, and fsck looks after that. */
+		is_end = event_decode(walk.value.mv_data, walk.value.mv_size,
+				      &event) ||
+			 event.index + 1 >= group->tally.next_event ||
+			 event.at_s + KEEP_EVENTS_S + keep_s > group->now_s;
+		if (is_end)
+			break;
+		*from = event.index + 1;
+		if (event.kind < LEDGER_KIND_ORDER)
+			indexes[count++] = event.index;
+	}
+	ledger_walk_release(&walk);
+	for (size_t i = 0; i < count; i++) {
+		be64_store(key, indexes[i]);
+		ledger_tx_del(&group->tx, TABLE_EVENTS, key, sizeof(key));
+	}
+	return !is_end;
 }
 
 /* ---- one result ---- */

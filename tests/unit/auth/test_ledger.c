@@ -882,6 +882,130 @@ Test(ledger, rejected_claims_and_old_proofs_go_after_a_month)
 	expect_record(1, 1, 0, 0);
 }
 
+static size_t count_rows(enum ledger_table table)
+{
+	struct ledger_tx tx;
+	size_t count;
+
+	cr_assert_eq(ledger_tx_begin(&tx, &p.ledger->db, true), 0);
+	count = ledger_tx_count(&tx, table);
+	ledger_tx_abort(&tx);
+	return count;
+}
+
+/* The offer of the suite is number 1; each is of another day. */
+static void publish(uint64_t first, uint64_t last)
+{
+	uint8_t hash[32];
+
+	for (uint64_t i = first; i <= last; i++)
+		cr_assert_eq(paying_offer(&p, i, PAYING_START_S + i * 86400,
+					  PAYING_START_S + (i + 7) * 86400,
+					  PAYING_PRICE, hash),
+			     0);
+}
+
+Test(ledger, offers_of_no_use_go_when_nobody_can_claim_for_them)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct offer offer;
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	paying_pay(&p, &claim, 100, 201); /* by number 1 */
+	publish(2, 5);
+	/* To the last day that a claim may come, and the margin. */
+	paying_pass(&p, (7 + 2 + 1 + 400 + 60) * 86400);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
+	/* One more, and number 2 has run out; number 1 is in the books. */
+	paying_pass(&p, 86400);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 4);
+	cr_assert_eq(count_rows(TABLE_OFFER_IDS), 4);
+	/* All of them have, but a sequence never comes twice. */
+	paying_pass(&p, 1000ull * 86400);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 2);
+	cr_assert_eq(ledger_read_sequence(p.ledger), 5);
+	cr_assert_eq(ledger_read_offer_hash(p.ledger, UINT64_MAX, bytes, &len,
+					    &offer, hash),
+		     0);
+	cr_assert_eq(offer.sequence, 5);
+	cr_assert_eq(ledger_read_offer_hash(p.ledger, PAYING_START_S, bytes,
+					    &len, &offer, hash),
+		     0);
+	cr_assert_eq(offer.sequence, 1);
+}
+
+Test(ledger, many_offers_are_held_and_found)
+{
+	struct offer offer;
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	publish(2, 200);
+	for (int i = 0; i < 2; i++) {
+		for (uint64_t n = 2; n <= 200; n += 33) {
+			cr_assert_eq(ledger_read_offer_hash(
+					     p.ledger,
+					     PAYING_START_S + n * 86400, bytes,
+					     &len, &offer, hash),
+				     0);
+			cr_assert_eq(offer.sequence, n);
+		}
+		paying_reopen(&p);
+	}
+}
+
+static size_t wait_events(size_t wanted)
+{
+	size_t count = count_rows(TABLE_EVENTS);
+
+	for (int i = 0; i < 500 && count != wanted; i++) {
+		(void)usleep(10000);
+		count = count_rows(TABLE_EVENTS);
+	}
+	return count;
+}
+
+Test(ledger, events_go_after_long_but_those_of_orders_stay)
+{
+	struct ledger_task grant = order(LEDGER_GRANT, 400, MONTH);
+	struct ledger_event last = {.units = 0};
+	struct ledger_event events[4];
+	struct claim claim;
+	uint64_t next;
+
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	for (unsigned i = 1; i <= 300; i++) {
+		claim = paying_claim(&p, i, (uint8_t)i);
+		claim.tx[31] = (uint8_t)(i >> 8);
+		paying_pay(&p, &claim, 100, 201);
+	}
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	claim = paying_claim(&p, 301, 1);
+	claim.tx[31] = 77;
+	paying_pay(&p, &claim, 100, 201);
+	cr_assert_eq(count_rows(TABLE_EVENTS), 303);
+	paying_pass(&p, 459 * 86400);
+	paying_reopen(&p);
+	cr_assert_eq(wait_events(303), 303);
+	paying_pass(&p, 2 * 86400);
+	paying_reopen(&p);
+	/* Two orders, and the newest, from which indexes go on. */
+	cr_assert_eq(wait_events(3), 3);
+	cr_assert_eq(ledger_read_events(p.ledger, 0, events, 4), 3);
+	cr_assert_eq(events[0].index, 1);
+	cr_assert_eq(events[1].index, 302);
+	next = events[2].index + 1;
+	cr_assert_eq(ledger_each_order(p.ledger, keep_last, &last), 0);
+	cr_assert_eq(last.units, 2);
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	cr_assert_eq(ledger_read_events(p.ledger, next - 1, events, 4), 1);
+	cr_assert_eq(events[0].index, next);
+}
+
 Test(ledger, a_full_map_fails_whole_and_loses_nothing)
 {
 	struct ledger_task task;
