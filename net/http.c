@@ -192,19 +192,20 @@ static bool direct_peer(const struct http_request *request,
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *addr = info ? info->client_addr : NULL;
+	const void *addr = info ? info->client_addr : NULL;
+	const struct sockaddr_in6 *six = addr;
+	const struct sockaddr_in *four = addr;
 
 	if (request->is_unix || !addr)
 		return false;
-	if (addr->sa_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)addr)->sin6_addr,
-		       FORWARDED_ADDR_SIZE);
+	if (four->sin_family == AF_INET6) {
+		memcpy(out, &six->sin6_addr, FORWARDED_ADDR_SIZE);
 		return true;
 	}
 	memset(out, 0, 10);
 	memset(out + 10, 0xff, 2);
-	memcpy(out + 12, &((const struct sockaddr_in *)addr)->sin_addr, 4);
-	return addr->sa_family == AF_INET;
+	memcpy(out + 12, &four->sin_addr, 4);
+	return four->sin_family == AF_INET;
 }
 
 static void look_through(const struct http_request *request,
