@@ -21,6 +21,7 @@ struct command {
 };
 
 int cmd_admin(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
 int cmd_canary(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
 int cmd_claim(int argc, char **argv);
@@ -32,6 +33,7 @@ int cmd_import(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
 int cmd_offer(int argc, char **argv);
 int cmd_post(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

@@ -549,6 +549,7 @@ static void housekeep(struct ledger *ledger)
 	watch_clock(ledger);
 	if (ledger->kept_ms == 0 || now_ms - ledger->kept_ms > KEEP_EVERY_MS) {
 		ledger->kept_ms = now_ms;
+		ledger_db_forget_dead(&ledger->db);
 		memset(ledger->keep_from, 0, CLAIM_KEY_SIZE);
 		ledger->keep_event = 0;
 		ledger->is_keeping = true;

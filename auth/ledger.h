@@ -295,6 +295,13 @@ void ledger_read_stats(struct ledger *ledger, struct ledger_stats *out);
  * for a person. 0, ERR_CORRUPT, ERR_IO, ERR_EXISTS (in use).
  */
 int ledger_fsck(const char *dir, FILE *report);
+/*
+ * Copy the environment at `from` into the folder `to`, made when absent, while
+ * another process (not this one) may be writing it: all as it was committed at
+ * one moment, and on the disk when this returns 0. ERR_NOTFOUND (there is
+ * none), ERR_EXISTS (`to` has one) or ERR_IO, with a sentence in `why`.
+ */
+int ledger_backup(const char *from, const char *to, char *why, size_t why_size);
 
 /* The keyed hash that stands for a source in records: per database. */
 uint64_t ledger_source_tag(const struct ledger *ledger, const uint8_t *source,

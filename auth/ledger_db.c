@@ -175,6 +175,13 @@ void ledger_db_close(struct ledger_db *db)
 	*db = (struct ledger_db){.lock_fd = -1};
 }
 
+void ledger_db_forget_dead(struct ledger_db *db)
+{
+	int dead;
+
+	(void)mdb_reader_check(db->env, &dead);
+}
+
 /* ---- transactions ---- */
 
 int ledger_tx_begin(struct ledger_tx *tx, struct ledger_db *db,

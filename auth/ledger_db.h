@@ -41,6 +41,11 @@ struct ledger_db {
 int ledger_db_open(struct ledger_db *db, const char *dir, size_t map_bytes,
 		   bool is_read_only, char *why, size_t why_size);
 void ledger_db_close(struct ledger_db *db);
+/*
+ * Let go of what processes held that read the environment and died: their
+ * snapshot would keep it from using its free pages.
+ */
+void ledger_db_forget_dead(struct ledger_db *db);
 
 struct ledger_tx {
 	struct ledger_db *db;

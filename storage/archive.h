@@ -204,4 +204,21 @@ int archive_fsck(const char *dir, bool repair, FILE *report,
 		 void (*progress)(void *ctx, uint64_t done, uint64_t all),
 		 void *ctx);
 
+/*
+ * Copy the archive at `from` into the folder `to`, which is made when absent
+ * and has no archive in it, while another process may be writing it (not this
+ * one). Each slice is copied as it was committed at one moment: all that was
+ * on the disk before the call is in the copy, unless it went by retention
+ * meanwhile, and of what came later a part. Everything is on the disk when it
+ * returns 0; else ERR_NOTFOUND (no archive), ERR_IO, ERR_UNSUPPORTED or
+ * ERR_NOMEM, with a sentence in `why`.
+ */
+struct archive_backup {
+	unsigned slices;
+	uint64_t bytes;
+};
+int archive_backup(const char *from, const char *to, struct archive_backup *out,
+		   void (*progress)(void *ctx, uint64_t done, uint64_t all),
+		   void *ctx, char *why, size_t why_size);
+
 #endif

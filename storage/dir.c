@@ -103,7 +103,7 @@ static int write_synced(const char *path, const char *text)
 	return err;
 }
 
-static int sync_folder(const char *dir)
+int dir_sync(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
 
@@ -122,7 +122,7 @@ int dir_mark_save(const char *dir, const char *name, const char *text)
 	(void)snprintf(fresh, sizeof(fresh), "%s.new", path);
 	if (write_synced(fresh, text) || rename(fresh, path) != 0)
 		return ERR_IO;
-	return sync_folder(dir);
+	return dir_sync(dir);
 }
 
 int dir_mark_load(const char *dir, const char *name, char *out, size_t size)

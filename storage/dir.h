@@ -38,6 +38,8 @@ int dir_save(const char *dir, const struct dir_made_with *made, char *why,
  */
 int dir_mark_save(const char *dir, const char *name, const char *text);
 int dir_mark_load(const char *dir, const char *name, char *out, size_t size);
+/* So that names in it last. 0 or ERR_IO. */
+int dir_sync(const char *dir);
 /* Are there shards already? */
 bool dir_has_shards(const char *dir);
 

@@ -674,14 +674,23 @@ static void try_again(struct shard *shard)
 		failure_over(shard);
 }
 
+static void each_minute(struct shard *shard)
+{
+	const struct slice_list *list = atomic_load(&shard->list);
+
+	for (unsigned i = 0; i < list->count; i++)
+		(void)slice_forget_dead(list->slices[i]);
+	if (shard->common->minute && shard->index == 0)
+		shard->common->minute(shard->common);
+}
+
 static void keep_house(struct shard *shard)
 {
 	uint64_t now_ms = clock_mono_ms();
 
-	if (shard->common->minute && shard->index == 0 &&
-	    now_ms >= shard->minute_ms) {
+	if (now_ms >= shard->minute_ms) {
 		shard->minute_ms = now_ms + MINUTE_MS;
-		shard->common->minute(shard->common);
+		each_minute(shard);
 	}
 	count_bytes(shard);
 	if (shard->common->grown)

@@ -711,6 +711,13 @@ int slice_probe(struct slice *slice)
 	return err;
 }
 
+unsigned slice_forget_dead(struct slice *slice)
+{
+	int dead;
+
+	return mdb_reader_check(slice->db->env, &dead) ? 0 : (unsigned)dead;
+}
+
 /* ---- reading ---- */
 
 int slice_read_begin(struct slice *slice, struct slice_read *read)

@@ -102,6 +102,12 @@ int slice_write_errno(const struct slice *slice);
 /* Write and remove something small: can this disk take writes again? */
 int slice_probe(struct slice *slice);
 
+/*
+ * Let go of what processes held that read this file and died: their snapshot
+ * would keep it from using its free pages. Returns how many there were.
+ */
+unsigned slice_forget_dead(struct slice *slice);
+
 /* ---- reading ---- */
 
 struct slice_read {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/bytes.h"
@@ -238,4 +239,40 @@ Test(slice, no_damage_brings_the_process_down, .timeout = 200)
 	cr_assert_lt(refused, ROUNDS);
 	free(bytes);
 	free(copy);
+}
+
+/* As `restante backup` does when it is killed. */
+static void read_and_die(void)
+{
+	struct slice_read read;
+	struct slice *slice;
+
+	if (slice_open(path, &ident, 1u << 20, 8, false, &slice) ||
+	    slice_read_begin(slice, &read))
+		_exit(1);
+	_exit(0);
+}
+
+Test(slice, a_reader_that_died_is_forgotten)
+{
+	struct run_builder b;
+	struct slice *slice;
+	int status;
+	pid_t pid;
+
+	run_builder_init(&b);
+	cr_assert_eq(slice_open(path, &ident, 1u << 20, 8, true, &slice), 0);
+	commit(slice, &b, 0);
+	cr_assert_eq(slice_forget_dead(slice), 0);
+	for (unsigned i = 0; i < 20; i++) { /* more than there is room for */
+		pid = fork();
+		cr_assert_geq(pid, 0);
+		if (pid == 0)
+			read_and_die();
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		cr_assert_eq(status, 0);
+		cr_assert_eq(slice_forget_dead(slice), 1);
+	}
+	slice_close(slice);
+	run_builder_release(&b);
 }
