@@ -267,15 +267,28 @@ bool chain_is_bounded(const char *body, size_t len)
 				in_string = false;
 			continue;
 		}
-		if (c == '"')
+		switch (c) {
+		case '"':
 			in_string = true;
-		else if ((c == '[' || c == '{') &&
-			 (++depth > CHAIN_DEPTH_MAX ||
-			  ++containers > CHAIN_CONTAINERS_MAX))
-			return false;
-		else if ((c == ']' || c == '}') && depth > 0)
-			depth--;
-		else if (c == ',' && ++values > CHAIN_VALUES_MAX)
+			break;
+		case '[':
+		case '{':
+			depth++;
+			containers++;
+			break;
+		case ']':
+		case '}':
+			depth -= depth > 0;
+			break;
+		case ',':
+			values++;
+			break;
+		default:
+			break;
+		}
+		if (depth > CHAIN_DEPTH_MAX ||
+		    containers > CHAIN_CONTAINERS_MAX ||
+		    values > CHAIN_VALUES_MAX)
 			return false;
 	}
 	return true;

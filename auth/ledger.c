@@ -696,7 +696,7 @@ static int drop_old_offers(struct ledger *ledger, struct ledger_tx *tx)
 	int err = 0;
 
 	/* What is removed is removed outside of a walk. */
-	while (!err && is_found && left > 1) {
+	while (is_found && left > 1) {
 		is_found = false;
 		ledger_walk_init(&walk, tx, TABLE_OFFERS, from, sizeof(from));
 		while (!err && !is_found && left > 1 &&
@@ -713,9 +713,10 @@ static int drop_old_offers(struct ledger *ledger, struct ledger_tx *tx)
 							   window_s);
 		}
 		ledger_walk_release(&walk);
+		if (err || !is_found)
+			break;
 		be64_store(from, offer.sequence + 1);
-		if (!err && is_found)
-			drop_offer(tx, offer.sequence, hash);
+		drop_offer(tx, offer.sequence, hash);
 	}
 	return err ? err : tx->err;
 }

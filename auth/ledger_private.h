@@ -3,6 +3,9 @@
 /*
  * What the files of the ledger share among themselves; nobody else includes
  * this but auth/gate.c.
+ *
+ * Thread: the ledger's, but where a field or a comment says otherwise; keys,
+ *         coding and the fold: any.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -4,6 +4,8 @@
  * What the files of the facade share. The keeper is its one thread: it makes
  * offers, wakes those who wait for a claim, converts credit, and passes the
  * heads on to the gate.
+ *
+ * Thread: the keeper's, but for letters and atomics.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -14,7 +14,8 @@
 #define CHECK_SAY(what, words)                                                 \
 	((what) ? (void)0 : check_failed((words), __FILE__, __LINE__))
 
-#define CHECK_PATIENCE_MS 15000
+/* Far more than it takes: ThreadSanitizer on a busy machine is slow. */
+#define CHECK_PATIENCE_MS 60000
 
 /* Until it is so. */
 #define WAIT_FOR(what)                                                         \
