@@ -190,7 +190,7 @@ static void put_tics(FILE *script, double least, double greatest)
 	(void)fputs("set ytics autofreq\n", script);
 	if (least <= 0 || greatest / least <= WIDE || greatest / least > 1000)
 		return;
-	for (; power < greatest; power *= 10) {
+	while (power < greatest) {
 		for (unsigned i = 0; i < 3; i++) {
 			double at = power * steps[i];
 
@@ -199,6 +199,7 @@ static void put_tics(FILE *script, double least, double greatest)
 			(void)fprintf(script, "%s%.10g", join, at);
 			join = ", ";
 		}
+		power *= 10;
 	}
 	(void)fputs(")\n", script);
 }

@@ -414,11 +414,11 @@ static void hand_on(struct suite *suite, const char *flag, const char *value)
 	const char *words[2] = {flag, value};
 
 	for (unsigned i = 0; i < 2 && words[i]; i++) {
-		char *word = strdup(words[i]);
-
-		if (!word || suite->argc == ARGS_MAX)
+		if (suite->argc == ARGS_MAX)
+			bench_fail("too many flags");
+		suite->argv[suite->argc] = strdup(words[i]);
+		if (!suite->argv[suite->argc++])
 			bench_fail("no memory");
-		suite->argv[suite->argc++] = word;
 	}
 }
 
