@@ -680,13 +680,30 @@ static void drop_offer(struct ledger_tx *tx, uint64_t sequence,
 	ledger_tx_del(tx, TABLE_OFFER_IDS, hash, 32);
 }
 
+/* §14: a clock that runs ahead at the start destroys nothing. It is no later
+ * than the end of the newest offer: a server at work makes two in that time. */
+static uint64_t sober_now(struct ledger *ledger, struct ledger_tx *tx)
+{
+	uint64_t now_s = ledger_wall_ms(ledger) / 1000;
+	uint8_t hash[32];
+	struct offer newest;
+	MDB_val key, value;
+
+	if (!ledger_tx_last(tx, TABLE_OFFERS, &key, &value) ||
+	    value.mv_size < 32 ||
+	    offer_open((const uint8_t *)value.mv_data + 32, value.mv_size - 32,
+		       &newest, hash))
+		return 0;
+	return now_s < newest.not_after_s ? now_s : newest.not_after_s;
+}
+
 /*
  * Offers that nobody can claim for any more and that no entry has its price
  * from are not kept (§4.4), but for the newest: sequences only rise.
  */
 static int drop_old_offers(struct ledger *ledger, struct ledger_tx *tx)
 {
-	uint64_t now_s = ledger_wall_ms(ledger) / 1000;
+	uint64_t now_s = sober_now(ledger, tx);
 	uint64_t window_s = ledger->config.claim_window_s;
 	uint8_t hash[32], from[8] = {0};
 	struct ledger_walk walk;

@@ -905,6 +905,25 @@ static void publish(uint64_t first, uint64_t last)
 			     0);
 }
 
+static void publish_now(uint64_t sequence)
+{
+	uint64_t now_s = paying_now_s(&p);
+	uint8_t hash[32];
+
+	cr_assert_eq(paying_offer(&p, sequence, now_s, now_s + 7 * 86400,
+				  PAYING_PRICE, hash),
+		     0);
+}
+
+/* §14: a wrong clock never destroys anything. */
+Test(ledger, a_clock_that_runs_ahead_takes_no_offer_away)
+{
+	publish(2, 5);
+	paying_pass(&p, 10000ull * 86400);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
+}
+
 Test(ledger, offers_of_no_use_go_when_nobody_can_claim_for_them)
 {
 	struct claim claim = paying_claim(&p, 1, 1);
@@ -916,22 +935,24 @@ Test(ledger, offers_of_no_use_go_when_nobody_can_claim_for_them)
 	publish(2, 5);
 	/* To the last day that a claim may come, and the margin. */
 	paying_pass(&p, (7 + 2 + 1 + 400 + 60) * 86400);
+	publish_now(6);
 	paying_reopen(&p);
-	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 6);
 	/* One more, and number 2 has run out; number 1 is in the books. */
 	paying_pass(&p, 86400);
 	paying_reopen(&p);
-	cr_assert_eq(count_rows(TABLE_OFFERS), 4);
-	cr_assert_eq(count_rows(TABLE_OFFER_IDS), 4);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
+	cr_assert_eq(count_rows(TABLE_OFFER_IDS), 5);
 	/* All of them have, but a sequence never comes twice. */
 	paying_pass(&p, 1000ull * 86400);
+	publish_now(7);
 	paying_reopen(&p);
 	cr_assert_eq(count_rows(TABLE_OFFERS), 2);
-	cr_assert_eq(ledger_read_sequence(p.ledger), 5);
+	cr_assert_eq(ledger_read_sequence(p.ledger), 7);
 	cr_assert_eq(ledger_read_offer_hash(p.ledger, UINT64_MAX, bytes, &len,
 					    &offer, hash),
 		     0);
-	cr_assert_eq(offer.sequence, 5);
+	cr_assert_eq(offer.sequence, 7);
 	cr_assert_eq(ledger_read_offer_hash(p.ledger, PAYING_START_S, bytes,
 					    &len, &offer, hash),
 		     0);
