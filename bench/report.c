@@ -313,6 +313,43 @@ static void put_head(FILE *out, const struct loaded_file *file)
 			      file->notes[i].who, file->notes[i].text);
 }
 
+/* Works that have something to reach, see bench/target.h. */
+static void put_targets(FILE *out, const struct loaded_file *file)
+{
+	bool has_some = false;
+
+	for (size_t i = 0; i < file->count; i++) {
+		const struct loaded *t = &file->results[i];
+		const struct loaded *ours;
+
+		if (strcmp(t->who, "target") != 0)
+			continue;
+		ours = loaded_find(file, t->scenario, t->work, "restante",
+				   t->metric);
+		if (!ours)
+			continue;
+		if (!has_some)
+			(void)fputs(
+				"| work | metric | measured | to be reached "
+				"| unit | measured / that | |\n"
+				"|---|---|---|---|---|---|---|\n",
+				out);
+		has_some = true;
+		(void)fprintf(out, "| %s | %s | %.4g | %s %.4g | %s |", t->work,
+			      t->metric, ours->median,
+			      t->more_is_better ? "≥" : "≤", t->median,
+			      t->unit);
+		put_ratio(out, ours->median, t->median);
+		(void)fprintf(out, " %s |\n",
+			      (t->more_is_better ? ours->median >= t->median
+						 : ours->median <= t->median)
+				      ? "reached"
+				      : "**missed**");
+	}
+	if (has_some)
+		(void)fputc('\n', out);
+}
+
 void report_write(const char *folder)
 {
 	struct loaded_file file;
@@ -330,10 +367,13 @@ void report_write(const char *folder)
 	put_times(out, &file);
 	(void)fputs("\n## Growth\n\n", out);
 	report_plots(folder, &file, out);
+	(void)fputs("## What was to be reached\n\n", out);
+	put_targets(out, &file);
 	(void)fputs("## Ours, the best rival, the limit\n\n", out);
 	put_table_words(out);
 	put_table(out, &file);
 	(void)fclose(out);
+	put_targets(stdout, &file);
 	put_table(stdout, &file);
 	(void)printf("\n%s has it all\n", path);
 	loaded_free(&file);
