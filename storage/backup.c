@@ -79,7 +79,7 @@ static int copy_env(const char *from, int fd)
 static int copy_slice(struct backup *b, const char *from, const char *to)
 {
 	int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
-	struct stat st;
+	struct stat st = {0};
 
 	if (fd < 0)
 		return say(b, to, "cannot be made", errno);
