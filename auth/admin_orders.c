@@ -5,40 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *order_text(const struct ledger_event *event)
-{
-	switch ((enum ledger_op)(event->kind - LEDGER_KIND_ORDER)) {
-	case LEDGER_GRANT:
-		return "grant";
-	case LEDGER_SUSPEND:
-		return "suspend";
-	case LEDGER_RESUME:
-		return "resume";
-	case LEDGER_REVOKE:
-		return "revoke";
-	case LEDGER_CANCEL:
-		return "cancel";
-	case LEDGER_RECHECK:
-		return "recheck";
-	case LEDGER_ALARM:
-		return "alarm";
-	case LEDGER_ACKNOWLEDGE:
-		return "acknowledge";
-	case LEDGER_MODE:
-		return event->units == ACCESS_FREE   ? "mode free"
-		       : event->units == ACCESS_PAID ? "mode paid"
-						     : "mode audit";
-	case LEDGER_ACCEPT:
-	case LEDGER_FINDING:
-	case LEDGER_CONVERT:
-	case LEDGER_OFFER:
-	case LEDGER_CHAIN:
-	case LEDGER_BATCH:
-		break;
-	}
-	return "?";
-}
-
 static bool is_zero(const uint8_t *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -56,7 +22,7 @@ static json_t *order_value(struct admin_call *call,
 
 	call_put_number(call, row, "event", event->index);
 	call_put_number(call, row, "at", event->at_s);
-	call_put_text(call, row, "order", order_text(event));
+	call_put_text(call, row, "order", ledger_order_str(event));
 	call_put_text(call, row, "reason", event->text);
 	call_put_number(call, row, "chain_id", event->chain_id);
 	call_put_hex(call, row, "claim", "", event->claim_id,

@@ -148,12 +148,25 @@ static void count_group(struct group *group, uint64_t us, size_t results)
 				   (int64_t)ledger->tally.by_state[i]);
 }
 
+/* What was done by hand, with its reason: nodes are in admin orders. */
+static void log_order(const struct ledger_event *event)
+{
+	LOG_INFO("order", log_u64("event", event->index),
+		 log_text("order", ledger_order_str(event)),
+		 log_text("reason", event->text),
+		 log_u64("chain", event->chain_id));
+}
+
 /* One line a state change (§20); no node, payer or transaction in it. */
 static void log_events(const struct group *group)
 {
 	for (size_t i = 0; i < group->events_count; i++) {
 		const struct ledger_event *event = &group->events[i];
 
+		if (event->kind >= LEDGER_KIND_ORDER)
+			log_order(event);
+		if (event->kind >= LEDGER_KIND_ORDER && !event->to)
+			continue;
 		LOG_INFO("payment", log_u64("event", event->index),
 			 log_u64("kind", event->kind),
 			 log_hex("claim", event->claim_id, 4),

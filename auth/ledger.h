@@ -272,6 +272,8 @@ struct ledger_event {
 	char text[LEDGER_REASON_SIZE]; /* an order's reason */
 };
 #define LEDGER_KIND_ORDER 100
+/* "grant", "mode paid": of an event whose kind is an order's. */
+const char *ledger_order_str(const struct ledger_event *event);
 /* Events above `after`, oldest first. Returns how many. */
 size_t ledger_read_events(struct ledger *ledger, uint64_t after,
 			  struct ledger_event *out, size_t max);

@@ -185,6 +185,40 @@ int ledger_read_mode(struct ledger *ledger, struct ledger_mode *out)
 
 /* ---- all orders ---- */
 
+const char *ledger_order_str(const struct ledger_event *event)
+{
+	switch ((enum ledger_op)(event->kind - LEDGER_KIND_ORDER)) {
+	case LEDGER_GRANT:
+		return "grant";
+	case LEDGER_SUSPEND:
+		return "suspend";
+	case LEDGER_RESUME:
+		return "resume";
+	case LEDGER_REVOKE:
+		return "revoke";
+	case LEDGER_CANCEL:
+		return "cancel";
+	case LEDGER_RECHECK:
+		return "recheck";
+	case LEDGER_ALARM:
+		return "alarm";
+	case LEDGER_ACKNOWLEDGE:
+		return "acknowledge";
+	case LEDGER_MODE:
+		return event->units == ACCESS_FREE   ? "mode free"
+		       : event->units == ACCESS_PAID ? "mode paid"
+						     : "mode audit";
+	case LEDGER_ACCEPT:
+	case LEDGER_FINDING:
+	case LEDGER_CONVERT:
+	case LEDGER_OFFER:
+	case LEDGER_CHAIN:
+	case LEDGER_BATCH:
+		break;
+	}
+	return "?";
+}
+
 void orders_index(struct group *group, uint64_t event_index)
 {
 	uint8_t key[META_KEY_SIZE];

@@ -341,9 +341,6 @@ int payments_set_mode(struct payments *payments, enum access_mode mode,
 	if (err)
 		return err;
 	gate_set_mode(payments_gate(payments), mode);
-	LOG_INFO("mode changed by the operator",
-		 log_text("mode", access_mode_str(mode)),
-		 log_text("reason", reason));
 	/* The offer says whether the service is free. */
 	atomic_store(&payments->wants_offer, true);
 	mailbox_nudge(&payments->box);

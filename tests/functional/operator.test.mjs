@@ -83,6 +83,7 @@ test('the last word about the mode counts, over restarts', async (t) => {
 	assert.equal(refused.code, 1)
 	assert.match(refused.stderr, /reason/)
 	await shop.admin('mode', 'free', '--reason', 'a feast')
+	assert.match(shop.daemon.stderr, /event=order .*order="mode free" reason="a feast"/)
 	await shop.daemon.restart()
 	assert.match(shop.daemon.stderr, /the mode is the operator's.*mode=free.*settings=paid/)
 	let mode = await shop.admin('mode')

@@ -1,6 +1,7 @@
 #include "app/token_check.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct offer_option option = {
@@ -43,7 +44,7 @@ Test(token_check, each_difference_is_named)
 	facts.decimals = 6;
 	expect(&facts, "other decimals");
 	facts = good;
-	(void)strcpy(facts.symbol, "SNT2");
+	(void)snprintf(facts.symbol, sizeof(facts.symbol), "SNT2");
 	expect(&facts, "another symbol");
 	facts = good;
 	facts.has_symbol = false;
