@@ -17,7 +17,7 @@ struct round {
 	struct session *session;
 	uint64_t *chosen; /* sequence numbers */
 	size_t count;
-	size_t bytes;
+	size_t bytes, bytes_max;
 	uint32_t now_s;
 };
 
@@ -117,7 +117,7 @@ static bool choose(struct round *round, uint64_t seq, struct pooled *env)
 	    !session_takes(round->session, env))
 		return true;
 	if (round->count == COUNT_MAX ||
-	    (round->count > 0 && round->bytes + env->size > GOSSIP_PACKET_MAX))
+	    (round->count > 0 && round->bytes + env->size > round->bytes_max))
 		return false;
 	round->chosen[round->count++] = seq;
 	round->bytes += env->size;
@@ -231,12 +231,21 @@ static bool is_behind(const struct session *session)
 	       session->rescan_end;
 }
 
+static size_t bytes_max(const struct session *session)
+{
+	return session->caps[session_cap(session)].packets.peer > 0
+		       ? GOSSIP_PACKET_RATED
+		       : GOSSIP_PACKET_MAX;
+}
+
 /* One packet, if there is something that this peer wants. */
 static void tell(struct node_ring *ring, struct session *session,
 		 uint64_t now_ms)
 {
 	struct envelopes *envs = ring->envelopes;
-	struct round round = {.session = session, .now_s = clock_wall_s()};
+	struct round round = {.session = session,
+			      .bytes_max = bytes_max(session),
+			      .now_s = clock_wall_s()};
 	uint64_t from = session->cursor;
 
 	round.chosen = node_ring_scratch(ring, COUNT_MAX);

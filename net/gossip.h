@@ -21,8 +21,10 @@ struct session;
 #define GOSSIP_EVERY_MS 300
 /* After a peer's Status: it may be about to tell what it wants (§2.2). */
 #define GOSSIP_FIRST_MS 2000
-/* Envelopes in one packet; the wire allows a mebibyte. */
-#define GOSSIP_PACKET_MAX (32u << 10)
+/* Envelopes in one packet; the wire allows a mebibyte. Who told a rate of
+ * packets gets fewer, larger ones. */
+#define GOSSIP_PACKET_MAX   (32u << 10)
+#define GOSSIP_PACKET_RATED (128u << 10)
 /* Told in one round of the ring, so that confirmations and answers do not wait
  * for a hundred peers; packets of several are sealed together. */
 #define GOSSIP_ROUND_MAX (256u << 10)
