@@ -266,16 +266,18 @@ static bool ask_send(struct ring_sock *sock)
 	return true;
 }
 
-static bool ask_cancel(struct ring_sock *sock, bool all)
+/*
+ * By its name, which the kernel looks up. By descriptor it would walk all that
+ * the ring has under way, so that each close cost as much as there are
+ * connections.
+ */
+static bool ask_cancel(struct ring_sock *sock, enum sock_op op)
 {
 	struct io_uring_sqe *sqe = begin(sock, OP_CANCEL);
 
 	if (!sqe)
 		return false;
-	if (all)
-		io_uring_prep_cancel_fd(sqe, sock->fd, IORING_ASYNC_CANCEL_ALL);
-	else
-		io_uring_prep_cancel64(sqe, op_name(sock, OP_RECV), 0);
+	io_uring_prep_cancel64(sqe, op_name(sock, op), 0);
 	io_uring_sqe_set_data64(sqe, op_name(sock, OP_CANCEL));
 	return true;
 }
@@ -291,19 +293,26 @@ static bool update_open(struct ring_sock *sock)
 	if (!sock->is_paused && !(held & OP_RECV))
 		return ask_recv(sock);
 	if (sock->is_paused && held & OP_RECV)
-		return ask_cancel(sock, false);
+		return ask_cancel(sock, OP_RECV);
 	return true;
 }
 
 static bool update_closing(struct ring_sock *sock)
 {
+	static const enum sock_op ops[] = {OP_SEND, OP_RECV, OP_CONNECT,
+					   OP_ACCEPT};
+
 	if (!sock->in_kernel) {
 		ring_sock_is_quiet(sock);
 		return true;
 	}
 	if (sock->in_kernel & OP_CANCEL)
 		return true;
-	return ask_cancel(sock, true);
+	/* One after the other: this is called again when it has ended. */
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (sock->in_kernel & ops[i])
+			return ask_cancel(sock, ops[i]);
+	return true;
 }
 
 static bool uring_update(struct ring_sock *sock)
