@@ -111,6 +111,12 @@ bool bench_has_round(struct bench *bench, unsigned round)
 	return has_time || round <= least;
 }
 
+bool bench_has_round_bare(struct bench *bench, unsigned round)
+{
+	has_server = false;
+	return bench_has_round(bench, round);
+}
+
 double bench_case_s(const struct bench *bench)
 {
 	return bench->is_full ? 0.5 : 0.25;

@@ -115,7 +115,7 @@ static void run_mixed(struct bench *bench)
 	fill_archive(datadir, ARCHIVED, bench->seed);
 	daemon_start(&daemon, bench, datadir, NULL);
 	bench_rounds(bench, 1);
-	for (unsigned round = 1; bench_has_round(bench, round); round++)
+	for (unsigned round = 1; bench_has_round_bare(bench, round); round++)
 		mixed_round(bench, &daemon, bench->seed + 100u * round,
 			    measured);
 	daemon_stop(&daemon);

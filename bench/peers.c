@@ -112,7 +112,8 @@ static void run_idle(struct bench *bench)
 
 		/* What is left is shared by the sizes by their size. */
 		bench_rounds(bench, i == sizes - 1 ? 1 : 0.3);
-		for (unsigned round = 1; bench_has_round(bench, round); round++)
+		for (unsigned round = 1; bench_has_round_bare(bench, round);
+		     round++)
 			measure_idle(bench, counts[i], &f);
 		(void)snprintf(work, sizeof(work), "%u idle connections",
 			       counts[i]);

@@ -135,7 +135,7 @@ static void run_stuck(struct bench *bench)
 	if (!figures)
 		bench_fail("no memory");
 	bench_rounds(bench, 1);
-	for (unsigned round = 1; bench_has_round(bench, round); round++) {
+	for (unsigned round = 1; bench_has_round_bare(bench, round); round++) {
 		bool first = round % 2;
 
 		one_round(bench, bench->seed + round, first, figures);
