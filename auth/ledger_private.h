@@ -211,6 +211,9 @@ struct group {
 	size_t income_count, income_max;
 };
 
+/* Count and log what was committed, in `us` microseconds. */
+void meter_commit(const struct group *group, uint64_t us, size_t results);
+
 /* Carry one result out in the group's transaction; sets result->err. An error
  * in group->tx.err means that the transaction is of no more use. */
 void write_result(struct group *group, struct result *result);

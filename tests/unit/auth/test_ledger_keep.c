@@ -1,0 +1,397 @@
+/* What the ledger holds and for how long: bounds, clocks, restarts, offers, a
+ * full map. */
+#include <criterion/criterion.h>
+#include <unistd.h>
+
+#include "auth/gate.h"
+#include "tests/unit/auth/ledger_test.h"
+
+Test(ledger, open_claims_are_bounded_and_counted_anew_at_start)
+{
+	struct ledger_task task;
+	struct claim claim;
+
+	p.config.open_per_node = 3;
+	p.config.open_per_source = 5;
+	paying_reopen(&p);
+	for (unsigned i = 1; i <= 3; i++) {
+		claim = paying_claim(&p, 1, i);
+		cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	}
+	claim = paying_claim(&p, 1, 4);
+	cr_assert_eq(paying_file(&p, &claim, &task), ERR_FULL);
+	paying_reopen(&p);
+	cr_assert_eq(paying_file(&p, &claim, &task), ERR_FULL);
+	for (unsigned i = 5; i <= 6; i++) {
+		claim = paying_claim(&p, i, i);
+		cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	}
+	claim = paying_claim(&p, 7, 7);
+	cr_assert_eq(paying_file(&p, &claim, &task), ERR_FULL);
+	/* A claim that ends makes room. */
+	claim = paying_claim(&p, 1, 1);
+	mine(&claim, 100, 201, 1, 900);
+	claim = paying_claim(&p, 7, 7);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+}
+
+/* §14: what was to be looked at in the clock's old time is now. */
+Test(ledger, a_clock_that_is_set_back_holds_nobody_up)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	uint64_t now_ms = (PAYING_START_S - 7200) * 1000;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	lose(&claim, FINDING_ABSENT, 200);
+	(void)usleep(700000);
+	cr_assert_gt(paying_view(&p, &claim).record.due_ms,
+		     PAYING_START_S * 1000);
+	atomic_store(&p.now_ms, now_ms);
+	for (int i = 0; i < 300; i++) {
+		if (paying_view(&p, &claim).record.due_ms == now_ms)
+			break;
+		(void)usleep(10000);
+	}
+	cr_assert_eq(paying_view(&p, &claim).record.due_ms, now_ms);
+	mine(&claim, 100, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+}
+
+/* Take the due row of a claim away, as a damaged file might, or put it back. */
+static void set_due_row(const struct claim *claim, bool is_there)
+{
+	uint8_t key[CLAIM_KEY_SIZE], row[DUE_KEY_SIZE];
+	uint64_t due_ms = paying_view(&p, claim).record.due_ms;
+	struct ledger_db db;
+	struct ledger_tx tx;
+	char why[256];
+
+	claim_key(claim, key);
+	due_key(due_ms, key, row);
+	ledger_close(p.ledger);
+	cr_assert_eq(ledger_db_open(&db, p.dir, p.config.map_bytes, false, why,
+				    sizeof(why)),
+		     0);
+	cr_assert_eq(ledger_tx_begin(&tx, &db, false), 0);
+	if (is_there)
+		ledger_tx_add(&tx, TABLE_DUE, row, sizeof(row), "", 0);
+	else
+		ledger_tx_del(&tx, TABLE_DUE, row, sizeof(row));
+	cr_assert_eq(ledger_tx_commit(&tx), 0);
+	ledger_db_close(&db);
+	paying_open(&p);
+}
+
+Test(ledger, a_result_that_cannot_be_stored_is_taken_out_of_its_group)
+{
+	struct claim claims[3];
+	struct finding found[3];
+	struct ledger_task task;
+	struct ledger_task batch = {
+		.op = LEDGER_BATCH, .findings = found, .findings_count = 3};
+
+	for (unsigned i = 0; i < 3; i++) {
+		claims[i] = paying_claim(&p, 1 + i, 1 + i);
+		cr_assert_eq(paying_file(&p, &claims[i], &task), 0);
+	}
+	set_due_row(&claims[1], false);
+	for (unsigned i = 0; i < 3; i++)
+		found[i] = paying_mined(&p, &claims[i], 100, 201, 1, 206);
+	cr_assert_eq(ledger_run(p.ledger, &batch), 0);
+	expect(&claims[0], CLAIM_ACTIVE, 0);
+	expect(&claims[1], CLAIM_RECEIVED, 0);
+	expect(&claims[2], CLAIM_ACTIVE, 0);
+	expect_record(1, 1, 0, 1);
+	expect_record(2, 0, 0, 0);
+	expect_record(3, 1, 0, 1);
+	/* Alone it is told why. */
+	cr_assert_eq(paying_find(&p, &found[1]), ERR_CORRUPT);
+	set_due_row(&claims[1], true);
+	cr_assert_eq(paying_find(&p, &found[1]), 0);
+	expect(&claims[1], CLAIM_ACTIVE, 0);
+}
+
+Test(ledger, one_process_at_a_time)
+{
+	struct ledger *other = NULL;
+	char why[256];
+
+	cr_assert_eq(ledger_open(&p.config, &other, why, sizeof(why)),
+		     ERR_EXISTS);
+	cr_assert_null(other);
+	cr_assert_eq(ledger_fsck(p.dir, NULL), ERR_EXISTS);
+}
+
+Test(ledger, a_chain_keeps_its_genesis)
+{
+	struct ledger_task task = {.op = LEDGER_CHAIN, .chain_id = 1};
+
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	task.hash[0] = 1;
+	cr_assert_eq(ledger_run(p.ledger, &task), ERR_CONFLICT);
+}
+
+Test(ledger, offers_rise_and_are_those_of_the_time)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	struct claim claim = paying_claim(&p, 1, 1);
+	size_t len;
+
+	cr_assert_eq(paying_offer(&p, 1, 1, 2, 100, hash), ERR_CONFLICT);
+	cr_assert_eq(ledger_read_offer(p.ledger, 5, bytes, &len), ERR_NOTFOUND);
+	paying_reopen(&p);
+	cr_assert_eq(ledger_read_offer(p.ledger, PAYING_START_S, bytes, &len),
+		     0);
+	cr_assert_eq(ledger_read_sequence(p.ledger), 1);
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_YES);
+	claim.payee[0] = 1;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_NO_PAYEE);
+	claim.token[0] = 9;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_NO_TOKEN);
+	claim.chain_id = 9;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, PAYING_START_S),
+		     OFFERED_NO_CHAIN);
+}
+
+Test(ledger, heights_hold_what_the_follower_looks_after)
+{
+	struct claim one = paying_claim(&p, 1, 1);
+	struct claim two = paying_claim(&p, 1, 2);
+	struct ledger_task task;
+	struct height_claim heights[4];
+
+	paying_pay(&p, &one, 100, 201);
+	cr_assert_eq(paying_file(&p, &two, &task), 0);
+	mine(&two, 100, 205, 1, 206);
+	cr_assert_eq(ledger_read_heights(p.ledger, 1, 0, 999, heights, 4), 2);
+	cr_assert_eq(heights[1].block, 205);
+	cr_assert_eq(ledger_read_heights(p.ledger, 1, 202, 205, heights, 4), 1);
+	cr_assert_eq(ledger_read_heights(p.ledger, 2, 0, 999, heights, 4), 0);
+	lose(&two, FINDING_ABSENT, 206);
+	cr_assert_eq(ledger_read_heights(p.ledger, 1, 0, 999, heights, 4), 1);
+}
+
+Test(ledger, a_due_time_far_ahead_is_pulled_in_at_start)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct due_claim due[1];
+
+	paying_pass(&p, 365 * 86400);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	atomic_store(&p.now_ms, PAYING_START_S * 1000);
+	cr_assert_eq(ledger_read_due(p.ledger, p.now_ms, due, 1), 0);
+	paying_reopen(&p);
+	cr_assert_eq(ledger_read_due(p.ledger, p.now_ms, due, 1), 1);
+}
+
+static void count_claims(uint64_t want)
+{
+	struct ledger_stats stats;
+
+	for (int i = 0; i < 500; i++) {
+		ledger_read_stats(p.ledger, &stats);
+		if (stats.claims_all == want)
+			return;
+		(void)usleep(10000);
+	}
+	cr_assert_fail("%llu claims", (unsigned long long)stats.claims_all);
+}
+
+Test(ledger, rejected_claims_and_old_proofs_go_after_a_month)
+{
+	struct claim settled = paying_claim(&p, 1, 1);
+	struct claim rejected = paying_claim(&p, 2, 2);
+	struct ledger_task task;
+
+	cr_assert_eq(paying_file(&p, &settled, &task), 0);
+	mine(&settled, 100, 201, 1, 900);
+	cr_assert_eq(paying_file(&p, &rejected, &task), 0);
+	lose(&rejected, FINDING_REPLACED, 900);
+	paying_reopen(&p);
+	count_claims(2);
+	paying_pass(&p, 30 * 86400);
+	paying_reopen(&p);
+	count_claims(1);
+	cr_assert_eq(paying_view(&p, &settled).record.claim.proof_size, 0);
+	expect_record(1, 1, 0, 0);
+}
+
+static size_t count_rows(enum ledger_table table)
+{
+	struct ledger_tx tx;
+	size_t count;
+
+	cr_assert_eq(ledger_tx_begin(&tx, &p.ledger->db, true), 0);
+	count = ledger_tx_count(&tx, table);
+	ledger_tx_abort(&tx);
+	return count;
+}
+
+/* The offer of the suite is number 1; each is of another day. */
+static void publish(uint64_t first, uint64_t last)
+{
+	uint8_t hash[32];
+
+	for (uint64_t i = first; i <= last; i++)
+		cr_assert_eq(paying_offer(&p, i, PAYING_START_S + i * 86400,
+					  PAYING_START_S + (i + 7) * 86400,
+					  PAYING_PRICE, hash),
+			     0);
+}
+
+static void publish_now(uint64_t sequence)
+{
+	uint64_t now_s = paying_now_s(&p);
+	uint8_t hash[32];
+
+	cr_assert_eq(paying_offer(&p, sequence, now_s, now_s + 7 * 86400,
+				  PAYING_PRICE, hash),
+		     0);
+}
+
+/* §14: a wrong clock never destroys anything. */
+Test(ledger, a_clock_that_runs_ahead_takes_no_offer_away)
+{
+	publish(2, 5);
+	paying_pass(&p, 10000ull * 86400);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
+}
+
+Test(ledger, offers_of_no_use_go_when_nobody_can_claim_for_them)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct offer offer;
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	paying_pay(&p, &claim, 100, 201); /* by number 1 */
+	publish(2, 5);
+	/* To the last day that a claim may come, and the margin. */
+	paying_pass(&p, (7 + 2 + 1 + 400 + 60) * 86400);
+	publish_now(6);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 6);
+	/* One more, and number 2 has run out; number 1 is in the books. */
+	paying_pass(&p, 86400);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
+	cr_assert_eq(count_rows(TABLE_OFFER_IDS), 5);
+	/* All of them have, but a sequence never comes twice. */
+	paying_pass(&p, 1000ull * 86400);
+	publish_now(7);
+	paying_reopen(&p);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 2);
+	cr_assert_eq(ledger_read_sequence(p.ledger), 7);
+	cr_assert_eq(ledger_read_offer_hash(p.ledger, UINT64_MAX, bytes, &len,
+					    &offer, hash),
+		     0);
+	cr_assert_eq(offer.sequence, 7);
+	cr_assert_eq(ledger_read_offer_hash(p.ledger, PAYING_START_S, bytes,
+					    &len, &offer, hash),
+		     0);
+	cr_assert_eq(offer.sequence, 1);
+}
+
+Test(ledger, many_offers_are_held_and_found)
+{
+	struct offer offer;
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	publish(2, 200);
+	for (int i = 0; i < 2; i++) {
+		for (uint64_t n = 2; n <= 200; n += 33) {
+			cr_assert_eq(ledger_read_offer_hash(
+					     p.ledger,
+					     PAYING_START_S + n * 86400, bytes,
+					     &len, &offer, hash),
+				     0);
+			cr_assert_eq(offer.sequence, n);
+		}
+		paying_reopen(&p);
+	}
+}
+
+static size_t wait_events(size_t wanted)
+{
+	size_t count = count_rows(TABLE_EVENTS);
+
+	for (int i = 0; i < 500 && count != wanted; i++) {
+		(void)usleep(10000);
+		count = count_rows(TABLE_EVENTS);
+	}
+	return count;
+}
+
+Test(ledger, events_go_after_long_but_those_of_orders_stay)
+{
+	struct ledger_task grant = order(LEDGER_GRANT, 400, MONTH);
+	struct ledger_event last = {.units = 0};
+	struct ledger_event events[4];
+	struct claim claim;
+	uint64_t next;
+
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	for (unsigned i = 1; i <= 300; i++) {
+		claim = paying_claim(&p, i, (uint8_t)i);
+		claim.tx[31] = (uint8_t)(i >> 8);
+		paying_pay(&p, &claim, 100, 201);
+	}
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	claim = paying_claim(&p, 301, 1);
+	claim.tx[31] = 77;
+	paying_pay(&p, &claim, 100, 201);
+	cr_assert_eq(count_rows(TABLE_EVENTS), 303);
+	paying_pass(&p, 459 * 86400);
+	paying_reopen(&p);
+	cr_assert_eq(wait_events(303), 303);
+	paying_pass(&p, 2 * 86400);
+	paying_reopen(&p);
+	/* Two orders, and the newest, from which indexes go on. */
+	cr_assert_eq(wait_events(3), 3);
+	cr_assert_eq(ledger_read_events(p.ledger, 0, events, 4), 3);
+	cr_assert_eq(events[0].index, 1);
+	cr_assert_eq(events[1].index, 302);
+	next = events[2].index + 1;
+	cr_assert_eq(ledger_each_order(p.ledger, keep_last, &last), 0);
+	cr_assert_eq(last.units, 2);
+	cr_assert_eq(ledger_run(p.ledger, &grant), 0);
+	cr_assert_eq(ledger_read_events(p.ledger, next - 1, events, 4), 1);
+	cr_assert_eq(events[0].index, next);
+}
+
+Test(ledger, a_full_map_fails_whole_and_loses_nothing)
+{
+	struct ledger_task task;
+	struct claim claim;
+	unsigned stored = 0;
+	int err = 0;
+
+	ledger_close(p.ledger);
+	p.config.map_bytes = 256 << 10;
+	paying_open(&p);
+	while (!err && stored < 5000) {
+		claim = paying_claim(&p, 1, stored + 1);
+		err = paying_file(&p, &claim, &task);
+		stored += !err;
+	}
+	cr_assert_eq(err, ERR_FULL);
+	cr_assert_gt(stored, 10);
+	/* With more room the same claim is taken, and those before are there.
+	 */
+	ledger_close(p.ledger);
+	p.config.map_bytes = (size_t)64 << 20;
+	paying_open(&p);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	for (unsigned i = 1; i <= stored; i++) {
+		claim = paying_claim(&p, 1, i);
+		expect(&claim, CLAIM_RECEIVED, 0);
+	}
+}
