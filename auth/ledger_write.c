@@ -63,9 +63,12 @@ static int accept_known(struct group *group, struct ledger_task *task,
 		answer_accept(task, &held->rec, false);
 		return 0;
 	}
-	/* It counts for whoever sent it now, and has the proof sent now. */
+	/* It counts for whoever sent it now, and has the proof sent now, unless
+	 * that before was checked and this one cannot be. */
 	from.source_tag = task->source_tag;
-	from.claim = *task->claim;
+	if (held->rec.claim.scheme != CLAIM_SIGNATURE ||
+	    task->claim->scheme == CLAIM_SIGNATURE)
+		from.claim = *task->claim;
 	if (!rows_has_room(group, &from))
 		return ERR_FULL;
 	if (is_reopened)

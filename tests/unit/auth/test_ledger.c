@@ -421,6 +421,20 @@ Test(ledger, a_bad_proof_does_not_stand_in_the_way_of_a_good_one)
 	expect_record(1, 1, 0, 1);
 }
 
+Test(ledger, a_signature_is_not_given_up_for_an_unproved_claim)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+
+	cr_assert_eq(file_from(&claim, 67), 0);
+	lose(&claim, FINDING_REPLACED, 200);
+	expect(&claim, CLAIM_REJECTED, CLAIM_REPLACED);
+	claim.scheme = CLAIM_CONTRACT;
+	cr_assert_eq(file_from(&claim, 66), 0);
+	expect(&claim, CLAIM_RECEIVED, 0);
+	mine(&claim, 100, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+}
+
 Test(ledger, a_signature_takes_an_unproved_claim_over)
 {
 	struct claim claim = paying_claim(&p, 1, 1);
