@@ -216,9 +216,17 @@ export class Shop {
 		return now
 	}
 
-	/* Pay, claim, and follow to `state`. */
+	/* Other settings from now on: `edit` changes them, the server starts anew. */
+	async change(edit) {
+		edit(this.settings)
+		this.daemon.options.config = yaml(this.settings)
+		await this.daemon.restart()
+	}
+
+	/* Pay, claim when it is mined, and follow to `state`. */
 	async buy(payer, node, value = PRICE, state = ['active', 'settled']) {
 		const tx = await this.pay(payer, value)
+		await this.chain.waitReceipt(tx)
 		const body = await this.claim({ payer, node, tx })
 		const id = await this.file(body)
 		return { id, tx, body, ...await this.wait(id, state) }

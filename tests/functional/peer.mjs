@@ -463,7 +463,45 @@ function readPow(bytes) {
 	return bits.readDoubleBE()
 }
 
+/* wmpay/1 (payments.md §7.2): questions by number, and what comes unasked. */
+class Pay extends EventEmitter {
+	name = 'wmpay'
+
+	constructor(version, peer, send) {
+		super()
+		this.peer = peer
+		this.send = send
+		this.nextId = 1
+		this.waiting = new Map()
+		this.unasked = []
+	}
+
+	async ready() {
+		return this
+	}
+
+	/* Fields after the request id; answers {code, fields} without it. */
+	ask(code, fields = [], { ms = 10000 } = {}) {
+		const id = this.nextId++
+		const promise = new Promise((resolve) => this.waiting.set(id, resolve))
+		const payload = RLP.encode([id, ...fields])
+		this.send(code, Uint8Array.from(snappy.compress(payload)))
+		return within(ms, `answer to wmpay ${code}`, promise)
+	}
+
+	_handleMessage(code, payload) {
+		const [id, ...fields] = RLP.decode(payload)
+		const answered = this.waiting.get(toInt(id))
+		this.waiting.delete(toInt(id))
+		if (answered)
+			answered({ code, fields })
+		else
+			this.unasked.push({ code, fields })
+	}
+}
+
 const CAPABILITIES = {
+	wmpay: { name: 'wmpay', version: 1, length: 8, constructor: Pay },
 	shh: { name: 'shh', version: 6, length: 128, constructor: Shh },
 	waku: { name: 'waku', version: 1, length: 128, constructor: Waku },
 }

@@ -4,11 +4,14 @@
  * and the honest claim beside it still succeeds. docs/payments.md says where
  * the other rows are tested.
  */
-import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { sleep } from './peer.mjs'
+import { until } from './harness.mjs'
 import { call } from './chain.mjs'
-import { NO_OFFER, PRICE, Shop, claimText, newNode, transfer } from './paying.mjs'
+import { NO_OFFER, PRICE, SNT, Shop, claimText, newNode, transfer } from './paying.mjs'
+import { several } from './several.mjs'
+
+const test = several('threats', 3, { timeout: 230000 })
 
 const N = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 
@@ -169,6 +172,7 @@ test('what is wrong on the chain is rejected with its reason', async (t) => {
 	add('13 Bob\'s only', undefined, bob, split, { transfer: 0, units: 3 })
 	add('13 Bob has no second', 'no_transfer', bob, split, { transfer: 1 })
 
+	await chain.waitReceipt(split)
 	await Promise.all(cases.map(async (one) => {
 		one.id = await shop.file(await shop.claim({ payer: one.payer, node: one.node, tx: one.tx, transfer: one.transfer }))
 		one.end = await shop.wait(one.id, ['active', 'settled', 'rejected'], 60000)
@@ -213,6 +217,41 @@ test('what is wrong on the chain is rejected with its reason', async (t) => {
 		assert.equal(cap.outcome, 'capped')
 		assert.equal(cap.units, 24)
 	})
+	await shop.daemon.stop()
+	await shop.fsck()
+})
+
+test('29 the block time chooses the price, not an offer that is named afterwards', async (t) => {
+	const shop = await Shop.start(t, { offer: { valid: '10s', pay_window: '0s' } })
+	const { chain } = shop
+	const [, alice] = chain.accounts
+	const ended = async (tx, offer) =>
+		shop.wait(await shop.file(await shop.claim({ payer: alice, node: newNode(), tx, offer })), ['active', 'settled', 'rejected'])
+	await shop.fund(alice)
+	const cheap = await shop.waitOffer()
+	const early = [await shop.pay(alice, PRICE), await shop.pay(alice, PRICE)]
+	const { blockNumber } = await chain.waitReceipt(early[1])
+	const mined = Number((await chain.rpc('eth_getBlockByNumber', blockNumber, false)).timestamp)
+	assert.ok(mined <= cheap.decoded.not_after)
+	await shop.change((settings) => { settings.option[0].price = 250 })
+	const dear = await until('the new price', async () => {
+		const offer = await shop.waitOffer()
+		return offer.decoded.options[0].price === `${250n * SNT}` && offer
+	}, 30000)
+	assert.ok(dear.decoded.sequence > cheap.decoded.sequence)
+	while (await chain.now() <= cheap.decoded.not_after)
+		await sleep(500)
+	const late = [await shop.pay(alice, PRICE), await shop.pay(alice, PRICE)]
+	await chain.waitReceipt(late[1])
+	/* Paid late: the new price, whatever is named. Paid in time: the old one, also without a name. */
+	for (const offer of [cheap.offer_hash, NO_OFFER]) {
+		const end = await ended(late.pop(), offer)
+		assert.equal(end.outcome, 'underpaid', JSON.stringify(end))
+		assert.equal(end.units, 0)
+		assert.equal(end.credit, `${PRICE}`)
+	}
+	for (const offer of [cheap.offer_hash, NO_OFFER])
+		assert.equal((await ended(early.pop(), offer)).units, 1)
 	await shop.daemon.stop()
 	await shop.fsck()
 })
