@@ -232,8 +232,9 @@ static void read_link(struct settings *s, struct server_config *out)
 				  : "Restante/v" VERSION_TEXT "/linux/c");
 	link->client = out->client_id;
 	link->links_max = share(s, "net.sessions_max", rings);
-	link->per_ip_max = share(s, "net.per_ip_max", rings);
-	link->per_net_max = share(s, "net.per_net_max", rings);
+	out->node.sessions_max = (unsigned)settings_u64(s, "net.sessions_max");
+	link->per_ip_max = (unsigned)settings_u64(s, "net.per_ip_max");
+	link->per_net_max = (unsigned)settings_u64(s, "net.per_net_max");
 	link->handshakes_max = (unsigned)settings_u64(s, "net.handshakes_max");
 	link->handshake_ms = (unsigned)settings_ms(s, "net.handshake_timeout");
 	link->hello_ms = link->handshake_ms;

@@ -192,6 +192,7 @@ static void uncount_open(struct link *link)
 	*at = link->remote_next;
 	link->is_counted = false;
 	set->opened--;
+	link_limits_closed(set->limits);
 	metric_change(set->metrics.open_now, -1);
 }
 
@@ -337,6 +338,8 @@ static void open_link(struct link *link)
 	link_move(link, LINK_OPEN);
 	link->is_opened = true;
 	reason = set->handler.opened(set->ctx, link);
+	if (link->state != LINK_OPEN || reason)
+		link_limits_closed(set->limits);
 	if (link->state != LINK_OPEN)
 		return;
 	if (reason) {
@@ -378,6 +381,8 @@ void link_hello_come(struct link *link, const uint8_t *payload, size_t len)
 			    is_polite ? ERR_DENIED : ERR_PROTOCOL);
 	else if (!link->client)
 		link_abort(link, ERR_NOMEM);
+	else if (!link_limits_open(link->set->limits))
+		link_refuse(link, P2P_TOO_MANY, ERR_DENIED);
 	else
 		open_link(link);
 }
@@ -421,8 +426,10 @@ static void finalize(struct link *link)
 	if (link->is_opened || link->is_outgoing)
 		set->handler.closed(set->ctx, link, &link->end);
 	if (link->is_limited) {
-		link_limit_give(set->by_ip, link_prefix_ip(&link->addr.any));
-		link_limit_give(set->by_net, link_prefix_net(&link->addr.any));
+		link_limit_give(set->limits->by_ip,
+				link_prefix_ip(&link->addr.any));
+		link_limit_give(set->limits->by_net,
+				link_prefix_net(&link->addr.any));
 	}
 	link_out_release(link);
 	rlpx_handshake_free(link->handshake);
@@ -469,14 +476,15 @@ static void copy_addr(struct link *link, const struct sockaddr *addr,
 static int limits_take(struct link_set *set, const struct sockaddr *addr)
 {
 	uint64_t ip = link_prefix_ip(addr);
-	int err = link_limit_take(set->by_ip, ip, set->config.per_ip_max);
+	int err =
+		link_limit_take(set->limits->by_ip, ip, set->config.per_ip_max);
 
 	if (err)
 		return err;
-	err = link_limit_take(set->by_net, link_prefix_net(addr),
+	err = link_limit_take(set->limits->by_net, link_prefix_net(addr),
 			      set->config.per_net_max);
 	if (err)
-		link_limit_give(set->by_ip, ip);
+		link_limit_give(set->limits->by_ip, ip);
 	return err;
 }
 
@@ -498,8 +506,8 @@ static struct metric *accept_link(struct link_set *set, struct ring_sock *sock,
 		if (link)
 			slot_give(link);
 		free(link);
-		link_limit_give(set->by_ip, link_prefix_ip(addr));
-		link_limit_give(set->by_net, link_prefix_net(addr));
+		link_limit_give(set->limits->by_ip, link_prefix_ip(addr));
+		link_limit_give(set->limits->by_net, link_prefix_net(addr));
 		return set->metrics.too_many;
 	}
 	link->sock = sock;
@@ -584,9 +592,10 @@ static int tables_init(struct link_set *set)
 	set->remotes_seed |= 1;
 	set->remotes = calloc(buckets, sizeof(struct link *));
 	set->slots = calloc(count, sizeof(*set->slots));
-	set->by_ip = link_limit_new(count);
-	set->by_net = link_limit_new(count);
-	if (!set->remotes || !set->slots || !set->by_ip || !set->by_net)
+	if (!config->limits)
+		set->own_limits = link_limits_new(count, config->links_max);
+	set->limits = config->limits ? config->limits : set->own_limits;
+	if (!set->remotes || !set->slots || !set->limits)
 		return ERR_NOMEM;
 	set->slot_count = count;
 	for (unsigned i = 0; i < count; i++)
@@ -656,8 +665,7 @@ void link_set_free(struct link_set *set)
 	bury(set, true);
 	assert(set->links == 0);
 	link_out_release_spare(set);
-	link_limit_free(set->by_ip);
-	link_limit_free(set->by_net);
+	link_limits_free(set->own_limits);
 	free(set->remotes);
 	free(set->slots);
 	free(set);

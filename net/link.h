@@ -26,6 +26,16 @@ struct link_set;
 struct ring;
 struct ring_sock;
 
+/*
+ * Counts that several sets share, whatever threads they run on, so that the
+ * bounds by address and on open links hold over all of them.
+ */
+struct link_limits;
+/* `links` at most, handshakes included. NULL: no memory. */
+struct link_limits *link_limits_new(size_t links, unsigned opened_max);
+/* After all sets that have it. NULL is fine. */
+void link_limits_free(struct link_limits *limits);
+
 struct link_config {
 	const struct secp_key *key; /* borrowed for the set's life */
 	const char *client;         /* client id in Hello */
@@ -37,6 +47,7 @@ struct link_config {
 				    bound */
 	unsigned per_net_max;    /* links of one IPv4 /24 or IPv6 /32... ; 0: no
 				    bound */
+	struct link_limits *limits; /* borrowed; NULL: the set's own */
 	unsigned handshake_ms; /* from accept to the end of the key exchange */
 	unsigned hello_ms;     /* after that */
 	unsigned idle_ms;      /* nothing read: Disconnect 0x0b */

@@ -8,6 +8,7 @@
  * Thread: the ring's.
  */
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "core/metrics.h"
@@ -63,12 +64,26 @@ static inline void node_splice(struct node *to, struct node *from)
 
 /* ---- counts by address prefix ---- */
 
+/*
+ * Of a fixed size, and without a lock: any thread. A bound is never passed,
+ * however many take at once.
+ */
 struct link_limit; /* prefix -> count */
 struct link_limit *link_limit_new(size_t entries_max);
 void link_limit_free(struct link_limit *limit);
 /* 0, or ERR_FULL when `max` are counted already (0: no bound). */
 int link_limit_take(struct link_limit *limit, uint64_t prefix, unsigned max);
+/* One that was taken. */
 void link_limit_give(struct link_limit *limit, uint64_t prefix);
+
+struct link_limits {
+	struct link_limit *by_ip, *by_net;
+	unsigned opened_max;
+	atomic_uint opened;
+};
+/* May one more link be open? Then it is counted, until _closed(). */
+bool link_limits_open(struct link_limits *limits);
+void link_limits_closed(struct link_limits *limits);
 /* IPv4 /32 or IPv6 /48; IPv4 /24 or IPv6 /32. */
 uint64_t link_prefix_ip(const struct sockaddr *addr);
 uint64_t link_prefix_net(const struct sockaddr *addr);
@@ -198,7 +213,8 @@ struct link_set {
 	struct link **remotes; /* open links by remote key */
 	uint32_t remotes_mask;
 	uint64_t remotes_seed;
-	struct link_limit *by_ip, *by_net;
+	struct link_limits *limits;     /* ours, or the config's */
+	struct link_limits *own_limits; /* NULL: they are shared */
 	struct node input, crypto, output, dead;
 	bool is_again; /* work is left: another round at once */
 	bool is_stopping;

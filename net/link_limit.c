@@ -6,32 +6,38 @@
 #include "core/err.h"
 #include "net/link_impl.h"
 
-struct entry {
-	uint64_t prefix; /* 0: free */
-	uint64_t count;
-};
+/*
+ * A word is the mark of a prefix ‖ how many links it has; 0: free. A prefix
+ * has its words somewhere in a window of the table; nothing ever moves, so
+ * there may be several when two rings came at the same moment. Therefore who
+ * takes counts itself first and then the whole window: of those that come
+ * together the last one sees all, so that the bound is never passed; at worst
+ * two are refused where one had room. Two prefixes with the same mark (once in
+ * 2^40) share their bound.
+ */
+#define COUNT_BITS 24
+#define COUNT_MASK ((UINT64_C(1) << COUNT_BITS) - 1)
+#define WINDOW     64u /* words */
+#define SPARE      4u  /* words for each prefix there may be */
 
-/* Open addressing, never more than half full. */
 struct link_limit {
 	size_t mask;
-	size_t used;
-	uint64_t seed;
-	struct entry entries[];
+	uint64_t seeds[2];
+	_Atomic uint64_t words[];
 };
 
 struct link_limit *link_limit_new(size_t entries_max)
 {
 	struct link_limit *limit;
-	size_t cap = 16;
+	size_t cap = WINDOW;
 
-	while (cap < 2 * entries_max)
+	while (cap < SPARE * entries_max)
 		cap *= 2;
-	limit = calloc(1, sizeof(*limit) + cap * sizeof(struct entry));
+	limit = calloc(1, sizeof(*limit) + cap * sizeof(limit->words[0]));
 	if (!limit)
 		return NULL;
 	limit->mask = cap - 1;
-	bytes_random((uint8_t *)&limit->seed, sizeof(limit->seed));
-	limit->seed |= 1;
+	bytes_random((uint8_t *)limit->seeds, sizeof(limit->seeds));
 	return limit;
 }
 
@@ -40,65 +46,147 @@ void link_limit_free(struct link_limit *limit)
 	free(limit);
 }
 
-static size_t home_of(const struct link_limit *limit, uint64_t prefix)
+/* Where strangers cannot tell: the seeds are ours. */
+static uint64_t mix(uint64_t x)
 {
-	return (size_t)((prefix * limit->seed) >> 32) & limit->mask;
+	x ^= x >> 32;
+	x *= UINT64_C(0xd6e8feb86659fd93);
+	x ^= x >> 32;
+	x *= UINT64_C(0xd6e8feb86659fd93);
+	return x ^ x >> 32;
 }
 
-/* Where `prefix` is, or would be put. */
-static struct entry *find(struct link_limit *limit, uint64_t prefix)
+static uint64_t mark_of(const struct link_limit *limit, uint64_t prefix)
 {
-	size_t at = home_of(limit, prefix);
+	return mix(prefix ^ limit->seeds[0]) | UINT64_C(1) << COUNT_BITS;
+}
 
-	while (limit->entries[at].prefix && limit->entries[at].prefix != prefix)
-		at = (at + 1) & limit->mask;
-	return &limit->entries[at];
+static size_t home_of(const struct link_limit *limit, uint64_t prefix)
+{
+	return mix(mix(prefix ^ limit->seeds[1]) + limit->seeds[0]) &
+	       limit->mask;
+}
+
+static bool is_of(uint64_t word, uint64_t mark)
+{
+	return word != 0 && (word ^ mark) >> COUNT_BITS == 0;
+}
+
+static _Atomic uint64_t *word_at(struct link_limit *limit, size_t home,
+				 unsigned i)
+{
+	return &limit->words[(home + i) & limit->mask];
+}
+
+/* One more: in a word of this mark, or else in a free one. */
+static bool add(struct link_limit *limit, size_t home, uint64_t mark)
+{
+	for (unsigned i = 0; i < WINDOW; i++) {
+		_Atomic uint64_t *at = word_at(limit, home, i);
+		uint64_t word = atomic_load(at);
+
+		while (is_of(word, mark) && (word & COUNT_MASK) < COUNT_MASK)
+			if (atomic_compare_exchange_weak(at, &word, word + 1))
+				return true;
+	}
+	for (unsigned i = 0; i < WINDOW; i++) {
+		uint64_t none = 0;
+
+		if (atomic_compare_exchange_strong(word_at(limit, home, i),
+						   &none,
+						   (mark & ~COUNT_MASK) | 1))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t sum(struct link_limit *limit, size_t home, uint64_t mark)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < WINDOW; i++) {
+		uint64_t word = atomic_load(word_at(limit, home, i));
+
+		if (is_of(word, mark))
+			count += word & COUNT_MASK;
+	}
+	return count;
 }
 
 int link_limit_take(struct link_limit *limit, uint64_t prefix, unsigned max)
 {
-	struct entry *entry = find(limit, prefix);
+	uint64_t mark = mark_of(limit, prefix);
+	size_t home = home_of(limit, prefix);
 
-	if (max > 0 && entry->count >= max)
+	if (max > 0 && sum(limit, home, mark) >= max)
 		return ERR_FULL;
-	if (entry->count == 0) {
-		assert(2 * limit->used <= limit->mask);
-		limit->used++;
-	}
-	entry->prefix = prefix;
-	entry->count++;
-	return 0;
+	if (!add(limit, home, mark))
+		return ERR_FULL;
+	if (max == 0 || sum(limit, home, mark) <= max)
+		return 0;
+	link_limit_give(limit, prefix);
+	return ERR_FULL;
 }
 
-/* Close the hole at `hole`: later ones of the same run move up. */
-static void close_hole(struct link_limit *limit, size_t hole)
-{
-	size_t at = hole;
-
-	for (;;) {
-		size_t home;
-
-		at = (at + 1) & limit->mask;
-		if (!limit->entries[at].prefix)
-			break;
-		home = home_of(limit, limit->entries[at].prefix);
-		if (((at - home) & limit->mask) < ((at - hole) & limit->mask))
-			continue;
-		limit->entries[hole] = limit->entries[at];
-		hole = at;
-	}
-	limit->entries[hole] = (struct entry){0};
-}
-
+/* One less, in whichever word; ours is in one, so it is found in the end. */
 void link_limit_give(struct link_limit *limit, uint64_t prefix)
 {
-	struct entry *entry = find(limit, prefix);
+	uint64_t mark = mark_of(limit, prefix);
+	size_t home = home_of(limit, prefix);
 
-	assert(entry->count > 0);
-	if (--entry->count > 0)
+	for (unsigned i = 0;; i = (i + 1) % WINDOW) {
+		_Atomic uint64_t *at = word_at(limit, home, i);
+		uint64_t word = atomic_load(at);
+
+		while (is_of(word, mark)) {
+			uint64_t less = (word & COUNT_MASK) > 1 ? word - 1 : 0;
+
+			if (atomic_compare_exchange_weak(at, &word, less))
+				return;
+		}
+	}
+}
+
+/* ---- what several sets share ---- */
+
+struct link_limits *link_limits_new(size_t links, unsigned opened_max)
+{
+	struct link_limits *limits = calloc(1, sizeof(*limits));
+
+	if (!limits)
+		return NULL;
+	limits->opened_max = opened_max;
+	limits->by_ip = link_limit_new(links);
+	limits->by_net = link_limit_new(links);
+	if (limits->by_ip && limits->by_net)
+		return limits;
+	link_limits_free(limits);
+	return NULL;
+}
+
+void link_limits_free(struct link_limits *limits)
+{
+	if (!limits)
 		return;
-	limit->used--;
-	close_hole(limit, (size_t)(entry - limit->entries));
+	link_limit_free(limits->by_ip);
+	link_limit_free(limits->by_net);
+	free(limits);
+}
+
+bool link_limits_open(struct link_limits *limits)
+{
+	if (atomic_fetch_add(&limits->opened, 1) < limits->opened_max)
+		return true;
+	atomic_fetch_sub(&limits->opened, 1);
+	return false;
+}
+
+void link_limits_closed(struct link_limits *limits)
+{
+	unsigned before = atomic_fetch_sub(&limits->opened, 1);
+
+	assert(before > 0);
+	(void)before;
 }
 
 #define TAG_V4    (UINT64_C(4) << 56)

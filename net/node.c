@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -433,6 +434,7 @@ static int ring_open(struct node_ring *ring)
 	node->engine = ring_engine_name(ring->ring);
 	link_config.key = config->key;
 	link_config.port = port;
+	link_config.limits = node->limits;
 	return link_set_new(ring->ring, &link_config, &link_handler, ring,
 			    &ring->links);
 }
@@ -574,6 +576,7 @@ static void release(struct node *node)
 			ring_close_down(&node->rings[i]);
 	}
 	peers_free(node->peers);
+	link_limits_free(node->limits);
 	free(node);
 }
 
@@ -590,7 +593,11 @@ static int start_all(struct node *node)
 	int err;
 
 	node->peers = peers_new((size_t)config->rings * config->link.links_max);
-	if (!node->peers)
+	node->limits = link_limits_new(
+		(size_t)config->rings *
+			(config->link.links_max + config->link.handshakes_max),
+		config->sessions_max ? config->sessions_max : UINT_MAX);
+	if (!node->peers || !node->limits)
 		return ERR_NOMEM;
 	if (config->static_peers_count > 0) {
 		err = resolver_start(&node->resolver);

@@ -60,7 +60,10 @@ struct node_config {
 	socklen_t listen_len; /* 0: do not listen */
 	unsigned rings;
 	enum ring_engine engine;
-	struct link_config link; /* key and port are set by the node */
+	/* key, port and limits are set by the node; links_max and
+	 * handshakes_max are a ring's, the bounds by address all rings'. */
+	struct link_config link;
+	unsigned sessions_max; /* of all rings; 0: as many as they take */
 	struct archive *archive;
 
 	/* Envelopes. */

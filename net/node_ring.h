@@ -153,6 +153,7 @@ struct node_ring {
 struct node {
 	struct node_config config;
 	struct peers *peers;
+	struct link_limits *limits; /* of the links of all rings */
 	struct node_metrics metrics;
 	struct node_counts counts;
 	atomic_bool is_healthy;

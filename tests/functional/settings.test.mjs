@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { JsPeer } from './peer.mjs'
-import { Daemon, join, run, runOk, tempDir } from './harness.mjs'
+import { Daemon, join, run, runOk, tempDir, until } from './harness.mjs'
 
 async function refused(dir, yaml, expected, { args = [], env } = {}) {
 	const path = join(dir, 'bad.yaml')
@@ -125,4 +125,30 @@ test('all of a file is read', async (t) => {
 	for (const line of daemon.stderr.trim().split('\n'))
 		assert.equal(JSON.parse(line).level, 'info')
 	assert.doesNotMatch((await runOk(['check-config', '--config', join(daemon.dir, 'restante.yaml')])).stdout, /geheim/)
+})
+
+test('bounds on connections hold over all rings', async (t) => {
+	for (const [setting, bound] of [['net.per_ip_max', 3], ['net.per_net_max', 3], ['net.sessions_max', 5]])
+		await t.test(setting, async (t) => {
+			const daemon = await Daemon.start(t, { args: ['--net.rings', '4', `--${setting}`, `${bound}`] })
+			const count = () => daemon.metric('p2p_peers_count')
+			const open = []
+			const connect = async () => {
+				const js = new JsPeer()
+				t.after(() => js.close())
+				open.push(await js.connect(daemon.enode, { ms: 1000 }))
+			}
+			/* At once, then one after the other. */
+			await Promise.allSettled(Array.from({ length: 10 }, connect))
+			assert.ok(await count() <= bound, `${await count()} of ${bound}`)
+			for (let i = 0; i < 5; i++)
+				await connect().catch(() => {})
+			assert.equal(await count(), bound)
+			/* Who goes makes room for one. */
+			open[0].close()
+			await until('it has gone', async () => await count() === bound - 1)
+			await connect()
+			await connect().catch(() => {})
+			assert.equal(await count(), bound)
+		})
 })
