@@ -47,7 +47,7 @@ function launch(command, args, options) {
 /* A folder that goes when the test ends. */
 export function tempDir(t) {
 	const dir = mkdtempSync(join(tmpdir(), 'restante-test-'))
-	t?.after(() => rmSync(dir, { recursive: true, force: true }))
+	t?.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }))
 	return dir
 }
 
@@ -108,8 +108,9 @@ export class Daemon {
 	 */
 	static async start(t, options = {}) {
 		const daemon = new Daemon(options)
-		daemon.dir = options.dir ?? tempDir(t)
+		/* First ended, then its folder removed: that is the order of the hooks. */
 		t?.after(() => daemon.end())
+		daemon.dir = options.dir ?? tempDir(t)
 		await daemon.up()
 		return daemon
 	}
@@ -182,6 +183,8 @@ export class Daemon {
 	}
 
 	async end() {
+		if (!this.child)
+			return
 		if (this.child.exitCode === null && this.child.signalCode === null) {
 			this.child.kill('SIGTERM')
 			await within(8000, 'end', this.child.exited).catch(() => this.child.kill('SIGKILL'))
