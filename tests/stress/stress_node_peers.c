@@ -30,7 +30,8 @@ static bool has_peer(const struct node_peer_view *list, size_t count,
 		     const struct node_peer *peer)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (memcmp(list[i].node, peer->key.public, SECP_PUBLIC_SIZE))
+		if (memcmp(list[i].node, peer->key.public, SECP_PUBLIC_SIZE) !=
+		    0)
 			continue;
 		CHECK(list[i].caps[peer->cap]);
 		CHECK(!list[i].is_outgoing);
