@@ -145,7 +145,8 @@ static void take_changes(struct payments *payments, struct changes *letter)
 		const struct ledger_change *change = &letter->list[i];
 
 		if (payments->scheduler && change->state == CLAIM_RECEIVED)
-			scheduler_poke(payments->scheduler, change->key);
+			scheduler_poke(payments->scheduler, change->key,
+				       change->rev);
 		wake_some(payments, has_changed, change);
 		notify(payments, change->claim_id);
 	}

@@ -21,7 +21,7 @@
 /* ---- letters ---- */
 
 void scheduler_poke(struct scheduler *scheduler,
-		    const uint8_t key[static CLAIM_KEY_SIZE])
+		    const uint8_t key[static CLAIM_KEY_SIZE], uint32_t rev)
 {
 	struct poke *poke = malloc(sizeof(*poke));
 
@@ -30,6 +30,7 @@ void scheduler_poke(struct scheduler *scheduler,
 		return;
 	poke->note.kind = NOTE_POKE;
 	memcpy(poke->key, key, CLAIM_KEY_SIZE);
+	poke->rev = rev;
 	if (mailbox_put(&scheduler->box, &poke->note.letter))
 		free(poke);
 }
@@ -96,7 +97,7 @@ static void take_note(struct scheduler *s, struct note *note, uint64_t now_ms)
 
 	switch (note->kind) {
 	case NOTE_POKE:
-		(void)due_want(s, poke->key, true, NULL, now_ms);
+		due_poke(s, poke->key, poke->rev, now_ms);
 		free(poke);
 		break;
 	case NOTE_MOVED:

@@ -42,9 +42,13 @@ int scheduler_start(const struct scheduler_config *config,
  */
 void scheduler_stop(struct scheduler *scheduler);
 
-/* This claim was just accepted or made due: look at it now. */
+/*
+ * This claim was just accepted or made due, and is at `rev` since: look at it
+ * now, unless that has been done by now. Twice in a row would make a pending
+ * claim wait twice as long (§15.3). `rev` 0: in any case.
+ */
 void scheduler_poke(struct scheduler *scheduler,
-		    const uint8_t key[static CLAIM_KEY_SIZE]);
+		    const uint8_t key[static CLAIM_KEY_SIZE], uint32_t rev);
 
 /* Timestamp of the newest fresh head of any chain; 0: none is fresh (§14). */
 uint64_t scheduler_head_s(const struct scheduler *scheduler);

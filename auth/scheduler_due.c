@@ -141,6 +141,16 @@ bool due_want(struct scheduler *s, const uint8_t *key, bool is_urgent,
 	return true;
 }
 
+/* It was due at `rev`, and may have been taken up for that already. */
+void due_poke(struct scheduler *s, const uint8_t *key, uint32_t rev,
+	      uint64_t now_ms)
+{
+	const struct tracked *t = tracker_find(s->tracker, key);
+
+	if (!rev || !t || t->rev < rev)
+		(void)due_want(s, key, true, NULL, now_ms);
+}
+
 /* ---- due, heights, reorganisations ---- */
 
 static void grow_due(struct scheduler *s, size_t count, size_t wanted)

@@ -30,6 +30,7 @@ struct note {
 struct poke {
 	struct note note;
 	uint8_t key[CLAIM_KEY_SIZE];
+	uint32_t rev; /* 0: in any case */
 };
 struct move {
 	struct note note;
@@ -115,6 +116,8 @@ void due_enqueue(struct scheduler *s, struct tracked *t,
 bool due_want(struct scheduler *s, const uint8_t *key, bool is_urgent,
 	      const unsigned *kind, uint64_t now_ms);
 /* The rows of the ledger whose time has come. */
+void due_poke(struct scheduler *s, const uint8_t *key, uint32_t rev,
+	      uint64_t now_ms);
 void due_read(struct scheduler *s, uint64_t now_ms);
 /* §15.3: confirming and active claims whose number has been reached. */
 void due_scan(struct scheduler *s, struct followed *followed, uint64_t now_ms);

@@ -138,7 +138,7 @@ static unsigned count_open(void)
 		open++;
 		claim_key(&claims[i], key);
 		if (below(10) == 0)
-			scheduler_poke(v.scheduler, key);
+			scheduler_poke(v.scheduler, key, 0);
 	}
 	return open;
 }

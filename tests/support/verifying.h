@@ -184,7 +184,7 @@ static inline void verifying_file(struct verifying *v,
 		abort();
 	claim_key(claim, key);
 	if (v->scheduler)
-		scheduler_poke(v->scheduler, key);
+		scheduler_poke(v->scheduler, key, task.record.rev);
 }
 
 static inline struct claim_view verifying_view(struct verifying *v,

@@ -35,8 +35,9 @@ void scheduler_stop(struct scheduler *scheduler)
 }
 
 void scheduler_poke(struct scheduler *scheduler,
-		    const uint8_t key[static CLAIM_KEY_SIZE])
+		    const uint8_t key[static CLAIM_KEY_SIZE], uint32_t rev)
 {
+	(void)rev;
 	(void)scheduler;
 	(void)key;
 	atomic_fetch_add(&pokes, 1);

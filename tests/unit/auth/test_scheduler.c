@@ -76,7 +76,7 @@ Test(scheduler, a_payment_waits_confirms_is_active_and_settles)
 		uint8_t key[CLAIM_KEY_SIZE];
 
 		claim_key(&claim, key);
-		scheduler_poke(v.scheduler, key);
+		scheduler_poke(v.scheduler, key, 0);
 	}
 	ASSERT_BECOMES(claim, CLAIM_CONFIRMING);
 	verifying_head(&v, 109);
@@ -89,6 +89,27 @@ Test(scheduler, a_payment_waits_confirms_is_active_and_settles)
 	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_ACTIVE);
 	verifying_head(&v, 125);
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+/* Found due before the poke of its acceptance has come. */
+Test(scheduler, a_new_claim_is_looked_at_once)
+{
+	struct claim claim = verifying_claim(&v, 1, 105, 100, 0);
+	struct ledger_task task = {
+		.op = LEDGER_ACCEPT, .claim = &claim, .source_tag = 1};
+	uint8_t key[CLAIM_KEY_SIZE];
+
+	claim_key(&claim, key);
+	verifying_start(&v);
+	verifying_nap(500);
+	atomic_store(&v.nodes[0]->delay_ms, 300);
+	cr_assert_eq(ledger_run(v.ledger, &task), 0);
+	verifying_nap(250);
+	scheduler_poke(v.scheduler, key, task.record.rev); /* it flies */
+	ASSERT_BECOMES(claim, CLAIM_PENDING);
+	scheduler_poke(v.scheduler, key, task.record.rev); /* it is back */
+	verifying_nap(1500);
+	cr_assert_eq(verifying_view(&v, &claim).record.attempts, 1);
 }
 
 Test(scheduler, facts_are_bad_only_when_confirmed)
@@ -159,7 +180,7 @@ Test(scheduler, a_payment_that_vanished_is_noticed_and_comes_back)
 	ASSERT_BECOMES(claim, CLAIM_REORGED);
 	atomic_store(&v.nodes[0]->gone_from, UINT64_MAX);
 	claim_key(&claim, key);
-	scheduler_poke(v.scheduler, key);
+	scheduler_poke(v.scheduler, key, 0);
 	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
 }
 
@@ -245,7 +266,7 @@ Test(scheduler, a_payment_that_was_spent_twice_is_revoked_at_once)
 	claim_key(&claim, key);
 	for (int i = 0; i < 500 && verifying_view(&v, &claim).is_credited;
 	     i++) {
-		scheduler_poke(v.scheduler, key);
+		scheduler_poke(v.scheduler, key, 0);
 		verifying_nap(20);
 	}
 	cr_assert_not(verifying_view(&v, &claim).is_credited);
