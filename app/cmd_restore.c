@@ -57,15 +57,16 @@ static bool has(const char *dir, const char *name)
 static int check_mark(struct restoring *r)
 {
 	char path[BACKUP_PATH_MAX], head[sizeof(BACKUP_HEAD)] = "";
+	size_t size = 0;
 	FILE *file;
 
 	backup_path(r->from, BACKUP_MARK, path);
 	file = fopen(path, "re");
 	if (file) {
-		(void)fread(head, 1, sizeof(head) - 1, file);
+		size = fread(head, 1, sizeof(head) - 1, file);
 		(void)fclose(file);
 	}
-	if (strcmp(head, BACKUP_HEAD) == 0)
+	if (size == sizeof(head) - 1 && strcmp(head, BACKUP_HEAD) == 0)
 		return 0;
 	(void)snprintf(r->why, sizeof(r->why), "%s: %s", path,
 		       file ? "is of another version of restante"
