@@ -477,6 +477,7 @@ void follower_acknowledge(struct follower *follower, uint64_t alarms)
 	if (!follower_is_alarmed(follower))
 		return;
 	atomic_store(&follower->acknowledged, alarms);
+	metric_set(follower->metrics.alarm, follower_is_alarmed(follower));
 	LOG_INFO("change of a finalized block acknowledged",
 		 log_text("chain", follower->chain->name));
 }

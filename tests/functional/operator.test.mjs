@@ -65,7 +65,7 @@ test('an alarm of finality is shown, survives a restart, and is acknowledged', a
 	assert.deepEqual(await shop.admin('acknowledge', 'dev', '--reason', 'the test did it'), [])
 	await shop.wait(id, ['active', 'settled'])
 	assert.equal((await shop.daemon.http('/readyz')).body, 'ready\n')
-	assert.equal(await shop.daemon.metric('mailpay_finality_alarm'), 0)
+	await until('the gauge', async () => await shop.daemon.metric('mailpay_finality_alarm') === 0)
 	const orders = await shop.admin('orders')
 	assert.deepEqual(orders.map((o) => o.order), ['alarm', 'acknowledge'])
 	assert.equal(orders[1].reason, 'the test did it')
