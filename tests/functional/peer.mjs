@@ -60,7 +60,7 @@ function leadingZeroBits(hash) {
 }
 
 /* A valid envelope with a nonce found by search. */
-export function makeEnvelope({ topic, data, size = 200, ttl = 15, sent = now(), pow = 0.002 } = {}) {
+export function makeEnvelope({ topic, data, size = 200, ttl = 15, sent = now(), pow = 0.002, most = Infinity } = {}) {
 	topic ??= crypto.randomBytes(4)
 	data ??= crypto.randomBytes(size)
 	const fields = [sent + ttl, ttl, Uint8Array.from(topic), Uint8Array.from(data)]
@@ -68,7 +68,8 @@ export function makeEnvelope({ topic, data, size = 200, ttl = 15, sent = now(), 
 	const state = keccak256.create().update(short)
 	for (let nonce = 0; ; nonce++) {
 		const bits = leadingZeroBits(state.clone().update(be64(nonce)).digest())
-		if (2 ** bits / short.length / ttl >= pow) {
+		const work = 2 ** bits / short.length / ttl
+		if (work >= pow && work <= most) {
 			const rlp = RLP.encode([...fields, nonce])
 			return { rlp, hash: hex(keccak256(rlp)), sent, topic: hex(topic) }
 		}
