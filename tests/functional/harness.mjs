@@ -120,7 +120,19 @@ export class Daemon {
 		this.stderr = ''
 	}
 
+	/* A port that was free a moment ago may be somebody else's now. */
 	async up() {
+		for (let left = 3; ; left--) {
+			try {
+				return await this.upOnce()
+			} catch (err) {
+				if (left === 0 || !/cannot serve HTTP on .*: already there/.test(err.message))
+					throw err
+			}
+		}
+	}
+
+	async upOnce() {
 		const { args = [], config, wrap = [], env } = this.options
 		this.publicPort = await freePort()
 		this.privatePort = await freePort()
