@@ -225,17 +225,22 @@ static void show_link(const struct offer_option *option, uint32_t units,
 		row("code", "the terminal is too narrow for the QR code");
 }
 
+static void show_price(const struct offer_option *option, unsigned decimals)
+{
+	char amount[PAY_TEXT_MAX], span[PAY_TEXT_MAX];
+
+	pay_text_amount(&option->terms.price, decimals, option->symbol, amount);
+	pay_text_span(option->terms.unit_s, span);
+	printf("option %u: %s for %s\n", option->id, amount, span);
+}
+
 static void show_option(const struct checked *checked, uint32_t units,
 			bool has_qr)
 {
 	const struct offer_option *option = checked->option;
-	char amount[PAY_TEXT_MAX], span[PAY_TEXT_MAX];
 	char activate[PAY_TEXT_MAX], settle[PAY_TEXT_MAX];
 
-	pay_text_amount(&option->terms.price, checked->decimals, option->symbol,
-			amount);
-	pay_text_span(option->terms.unit_s, span);
-	printf("option %u: %s for %s\n", option->id, amount, span);
+	show_price(option, checked->decimals);
 	for (unsigned i = 0; i < checked->warnings_count; i++)
 		row("WARNING", "%s", checked->warnings[i]);
 	if (option->terms.min_units > 1 || option->terms.max_units > 1)
@@ -266,6 +271,23 @@ static void show_offer(const struct pay_server *server,
 	row("until", "%s", when);
 	if (offer->flags & OFFER_FREE_NOW)
 		row("free", "the service is free now");
+}
+
+/* What is announced (payments.md §4.4), in short. */
+static void show_next(struct pay_server *server, const struct pay_offer *got)
+{
+	struct pay_offer next;
+	char when[PAY_TEXT_MAX];
+
+	if (!pay_server_next_offer(server, got, &next))
+		return;
+	pay_text_time(next.offer.not_before_s, when);
+	printf("announced: from %s\n", when);
+	for (unsigned i = 0; i < next.offer.options_count; i++) {
+		printf("  ");
+		show_price(&next.offer.options[i],
+			   next.offer.options[i].decimals);
+	}
 }
 
 static bool is_in_force(const struct offer *offer)
@@ -338,6 +360,8 @@ int cmd_offer(int argc, char **argv)
 		print_json(&got);
 	if (status == EXIT_OK)
 		show(&server, &got, args.options);
+	if (status == EXIT_OK && !server.is_json)
+		show_next(&server, &got);
 	pay_server_release(&server);
 	args_release(&args);
 	return status;

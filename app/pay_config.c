@@ -12,6 +12,9 @@
 #include "core/enode.h"
 #include "core/err.h"
 
+/* An offer that is announced for longer is a slip of the pen. */
+#define FROM_MAX_S (366 * 86400ull)
+
 /* ---- texts ---- */
 
 static bool is_digits(const char *text, size_t len)
@@ -334,18 +337,23 @@ static void read_allow(struct settings *s, struct pay_config *out)
 	out->payments.allow_count = count;
 }
 
-static void read_rules(struct settings *s, struct access_rules *rules)
+static uint64_t read_time(struct settings *s, const char *name)
 {
-	const char *until = settings_text(s, "payments.free_until");
-	uint32_t until_s = 0;
+	const char *text = settings_text(s, "%s", name);
+	uint32_t at_s = 0;
 
-	rules->mode = (enum access_mode)settings_word(s, "payments.mode");
-	rules->grace_s = (uint32_t)settings_s(s, "payments.grace");
-	if (*until && when_decode(until, clock_wall_s(), &until_s))
-		settings_refuse(s, "payments.free_until",
+	if (*text && when_decode(text, clock_wall_s(), &at_s))
+		settings_refuse(s, name,
 				"is no time; wanted: 2026-12-31, "
 				"2026-12-31T12:00:00 or Unix seconds");
-	rules->free_until_s = until_s;
+	return at_s;
+}
+
+static void read_rules(struct settings *s, struct access_rules *rules)
+{
+	rules->mode = (enum access_mode)settings_word(s, "payments.mode");
+	rules->grace_s = (uint32_t)settings_s(s, "payments.grace");
+	rules->free_until_s = read_time(s, "payments.free_until");
 }
 
 static unsigned number(struct settings *s, const char *name)
@@ -371,6 +379,9 @@ static void read_bounds(struct settings *s, struct payments_config *out)
 	out->contract_proofs = settings_bool(s, "payments.contract_proofs");
 	out->offer_valid_s = settings_s(s, "offer.valid");
 	out->offer_pay_window_s = (uint32_t)settings_s(s, "offer.pay_window");
+	out->offer_from_s = read_time(s, "offer.from");
+	if (out->offer_from_s > clock_wall_s() + FROM_MAX_S)
+		settings_refuse(s, "offer.from", "is more than a year ahead");
 }
 
 void pay_config_read(struct settings *s, const char *datadir,

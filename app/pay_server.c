@@ -162,11 +162,11 @@ static void explain(const struct web_answer *answer, char *why)
 			       answer->status);
 }
 
-static int http_offer(struct pay_server *server, struct pay_offer *out,
-		      char *why)
+static int http_offer(struct pay_server *server, const char *path,
+		      struct pay_offer *out, char *why)
 {
 	struct web_answer answer;
-	int err = exchange(server, "GET", "/v1/offer", NULL, server->timeout_ms,
+	int err = exchange(server, "GET", path, NULL, server->timeout_ms,
 			   &answer, why);
 
 	if (err)
@@ -491,13 +491,28 @@ int pay_server_offer(struct pay_server *server, struct pay_offer *out)
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	err = server->is_http ? http_offer(server, out, why)
+	err = server->is_http ? http_offer(server, "/v1/offer", out, why)
 			      : run_talk(&talk, why);
 	if (err) {
 		complain(server->usage, "no offer: %s", why);
 		return EXIT_FAILED;
 	}
 	return check_offer(server, out);
+}
+
+bool pay_server_next_offer(struct pay_server *server,
+			   const struct pay_offer *present,
+			   struct pay_offer *out)
+{
+	char why[PAY_SERVER_WHY_MAX];
+
+	memset(out, 0, sizeof(*out));
+	return server->is_http &&
+	       http_offer(server, "/v1/offer/next", out, why) == 0 &&
+	       offer_open(out->bytes, out->size, &out->offer, out->hash) == 0 &&
+	       memcmp(out->offer.server, present->offer.server,
+		      SECP_PUBLIC_SIZE) == 0 &&
+	       out->offer.not_before_s > clock_wall_s();
 }
 
 int pay_server_claim(struct pay_server *server, const struct claim *claim,

@@ -55,6 +55,11 @@ struct pay_offer {
 	struct offer offer;
 };
 int pay_server_offer(struct pay_server *server, struct pay_offer *out);
+/* The offer that the same server has announced, checked. False, without a
+ * message: there is none, or it cannot be asked for (over devp2p). */
+bool pay_server_next_offer(struct pay_server *server,
+			   const struct pay_offer *present,
+			   struct pay_offer *out);
 
 /*
  * File a claim and follow it. `changed` is called with what the server says,

@@ -13,7 +13,7 @@
 #include "net/http.h"
 #include "storage/archive.h"
 
-#define SERVER_HTTP_ROUTES_MAX 12
+#define SERVER_HTTP_ROUTES_MAX 16
 
 struct server_http {
 	struct archive *archive;

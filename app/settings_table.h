@@ -82,6 +82,7 @@ SETTING("payments.status_rate",  NULL,           U64,      "60",             "1"
 SETTING("payments.contract_proofs", NULL,        BOOL,     "true",           NULL,  NULL,     NULL,         "take claims of contract wallets (ERC-1271)")
 SETTING("offer.valid",           NULL,           DURATION, "7d",             "1s",  "365d",   NULL,         "life of an offer; a new one is made at half of it")
 SETTING("offer.pay_window",      NULL,           DURATION, "1d",             "0",   "30d",    NULL,         "how long after its end an offer may still be paid")
+SETTING("offer.from",            NULL,           TEXT,     "",               NULL,  "40",     "time",       "the options hold from then on, those offered before until then: 2026-12-31 or Unix seconds; empty: at once")
 SETTING("chain.*.id",            NULL,           U64,      NULL,             "1",   NULL,     NULL,         "chain id, checked against every endpoint")
 SETTING("chain.*.genesis",       NULL,           TEXT,     "",               NULL,  "66",     "hash",       "of block 0; empty: learnt at the first start, then kept")
 SETTING("chain.*.block_time",    NULL,           DURATION, "12s",            "1s",  "1h",     NULL,         "usual time from block to block")

@@ -10,7 +10,7 @@ const struct admin_verb admin_verbs[] = {
 	{"peers", "[limit]", "who is connected"},
 	{"log-level", "[level]", "show what is logged, or change it until the end"},
 	{"mode", "[mode] [reason]", "show the mode, or change it: free, paid, audit"},
-	{"offers", "", "the offer in force"},
+	{"offers", "", "the offer in force, and the one that is announced"},
 	{"chains", "", "heads and endpoints"},
 	{"alarms", "", "finalized blocks that have changed"},
 	{"acknowledge", "[chain] reason", "go on crediting after such an alarm"},

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "auth/claim_json.h"
@@ -43,21 +44,46 @@ void rules_mode(struct admin_call *call)
 	call_answer(call, root);
 }
 
-void rules_offers(struct admin_call *call)
+typedef int (*offer_fn)(struct payments *payments,
+			uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+			uint8_t hash[static 32]);
+
+/* NULL: there is none. */
+static json_t *offer_value(struct admin_call *call, offer_fn find)
 {
-	uint8_t bytes[OFFER_SIZE_MAX];
-	uint8_t hash[32];
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	json_t *value = NULL;
 	struct offer offer;
+	char *text;
 	size_t len;
 
-	if (payments_offer(call->payments, bytes, &len, hash) ||
-	    offer_open(bytes, len, &offer, hash)) {
+	if (find(call->payments, bytes, &len, hash) ||
+	    offer_open(bytes, len, &offer, hash))
+		return NULL;
+	text = offer_json_encode(bytes, len, hash, &offer);
+	if (text)
+		value = json_loads(text, 0, NULL);
+	if (!value)
+		call->is_bad = true;
+	free(text);
+	return value;
+}
+
+void rules_offers(struct admin_call *call)
+{
+	json_t *next = offer_value(call, payments_next_offer);
+	json_t *root = offer_value(call, payments_offer);
+
+	if (!root && !next && !call->is_bad) {
 		call_error(call, 404, "no_offer",
 			   "there is no offer yet: see admin chains");
 		return;
 	}
-	call->out->status = 200;
-	call->out->body = offer_json_encode(bytes, len, hash, &offer);
+	if (!root)
+		root = json_object();
+	if (next)
+		call_put(call, root, "next", next);
+	call_answer(call, root);
 }
 
 void rules_chains(struct admin_call *call)

@@ -66,7 +66,7 @@ static int check_chain(const struct chain_config *chain, char *why,
 	return 0;
 }
 
-static bool has_chain(const struct payments_config *config, uint64_t id)
+bool payments_has_chain(const struct payments_config *config, uint64_t id)
 {
 	for (unsigned i = 0; i < config->chains_count; i++)
 		if (config->chains[i].id == id)
@@ -96,7 +96,7 @@ static int check_options(const struct payments_config *config, char *why,
 		const struct offer_option *option = &config->options[i];
 
 		if (config->chains_count > 0 &&
-		    !has_chain(config, option->chain_id))
+		    !payments_has_chain(config, option->chain_id))
 			return refuse(why, why_size,
 				      "an option names a chain that is not "
 				      "configured",

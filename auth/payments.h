@@ -57,6 +57,9 @@ struct payments_config {
 	unsigned status_per_min;
 	uint64_t offer_valid_s;
 	uint32_t offer_pay_window_s;
+	/* §4.4: the options hold from then on; before that those that were
+	 * offered last. 0, or passed: at once. */
+	uint64_t offer_from_s;
 	bool contract_proofs;
 	const uint8_t (*allow)[SECP_PUBLIC_SIZE]; /* sorted or not; borrowed */
 	size_t allow_count;
@@ -94,6 +97,10 @@ enum access_mode payments_settings_mode(const struct payments *payments);
 int payments_offer(struct payments *payments,
 		   uint8_t out[static OFFER_SIZE_MAX], size_t *len,
 		   uint8_t hash[static 32]);
+/* The one that is to come (§4.4). ERR_NOTFOUND: none is announced. */
+int payments_next_offer(struct payments *payments,
+			uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+			uint8_t hash[static 32]);
 
 /* ---- intake (§7) ---- */
 

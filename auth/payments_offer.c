@@ -11,11 +11,37 @@
 /* How long options whose chain does not answer hold a new offer back. */
 #define PATIENCE_MS 60000
 
-static bool is_free_now(struct payments *payments, uint64_t now_s)
+static bool is_free_at(struct payments *payments, uint64_t at_s)
 {
 	struct access_rules rules = gate_rules(payments_gate(payments));
 
-	return rules.mode == ACCESS_FREE || now_s < rules.free_until_s;
+	return rules.mode == ACCESS_FREE || at_s < rules.free_until_s;
+}
+
+/* All but the options, for a time. */
+static struct offer frame(struct payments *payments, uint64_t from_s,
+			  uint64_t until_s)
+{
+	const struct payments_config *config = &payments->config;
+	struct offer offer = {
+		.not_before_s = from_s,
+		.not_after_s = until_s,
+		.pay_window_s = config->offer_pay_window_s,
+		.grace_s = gate_rules(payments_gate(payments)).grace_s,
+	};
+
+	memcpy(offer.server, config->key->public, SECP_PUBLIC_SIZE);
+	if (is_free_at(payments, from_s))
+		offer.flags |= OFFER_FREE_NOW;
+	if (config->contract_proofs)
+		offer.flags |= OFFER_CONTRACT_PROOFS;
+	return offer;
+}
+
+/* Nothing is sold and it is not said that it is free. */
+static bool is_empty(const struct offer *offer)
+{
+	return offer->options_count == 0 && !(offer->flags & OFFER_FREE_NOW);
 }
 
 static bool was_offered(const struct offer *last,
@@ -68,8 +94,6 @@ static bool has_same_terms(const struct offer *a, const struct offer *b)
 {
 	if (a->flags != b->flags || a->grace_s != b->grace_s ||
 	    a->pay_window_s != b->pay_window_s ||
-	    a->not_after_s - a->not_before_s !=
-		    b->not_after_s - b->not_before_s ||
 	    memcmp(a->server, b->server, SECP_PUBLIC_SIZE) != 0 ||
 	    a->options_count != b->options_count)
 		return false;
@@ -95,6 +119,11 @@ static bool has_same_terms(const struct offer *a, const struct offer *b)
 	return true;
 }
 
+static uint64_t life(const struct offer *offer)
+{
+	return offer->not_after_s - offer->not_before_s;
+}
+
 /* The last offer made, if any. */
 static bool read_last(struct payments *payments, struct offer *last)
 {
@@ -103,6 +132,13 @@ static bool read_last(struct payments *payments, struct offer *last)
 
 	return ledger_read_offer_hash(payments->ledger, UINT64_MAX, bytes, &len,
 				      last, hash) == 0;
+}
+
+/* Another node key was used here before: not ours. */
+static bool is_ours(const struct payments *payments, const struct offer *offer)
+{
+	return memcmp(offer->server, payments->config.key->public,
+		      SECP_PUBLIC_SIZE) == 0;
 }
 
 /* Stored before it is shown (§4.4): the ledger alone says what is in force. */
@@ -122,6 +158,7 @@ static int publish(struct payments *payments, struct offer *offer)
 	else
 		LOG_INFO("offer made", log_u64("sequence", offer->sequence),
 			 log_hex("hash", hash, 8),
+			 log_u64("not_before", offer->not_before_s),
 			 log_u64("options", offer->options_count));
 	return err;
 }
@@ -141,38 +178,100 @@ static bool is_made_ahead(struct payments *payments, const struct offer *last,
 		ledger_read_offer(payments->ledger, now_s, bytes, &len) == 0);
 }
 
-int offers_refresh(struct payments *payments)
+/* The settings hold now. */
+static int renew(struct payments *payments, uint64_t now_s)
 {
-	const struct payments_config *config = &payments->config;
-	uint64_t now_s = clock_wall_s();
-	struct offer last = {0}, offer = {0};
+	uint64_t valid_s = payments->config.offer_valid_s;
+	struct offer last = {0};
+	struct offer offer = frame(payments, now_s, now_s + valid_s);
 	bool has_last = read_last(payments, &last);
 	bool is_to_come = has_last && last.not_before_s > now_s;
 	bool is_astray = is_to_come && is_made_ahead(payments, &last, now_s);
 	int err;
 
-	/* One that is to come is the operator's and is not overtaken. */
-	if (is_to_come && !is_astray)
-		return 0;
 	err = choose_options(payments, has_last ? &last : NULL, &offer);
 	if (err)
 		return err;
-	memcpy(offer.server, config->key->public, SECP_PUBLIC_SIZE);
-	offer.not_before_s = now_s;
-	offer.not_after_s = now_s + config->offer_valid_s;
-	offer.pay_window_s = config->offer_pay_window_s;
-	offer.grace_s = gate_rules(payments_gate(payments)).grace_s;
-	if (is_free_now(payments, now_s))
-		offer.flags |= OFFER_FREE_NOW;
-	if (config->contract_proofs)
-		offer.flags |= OFFER_CONTRACT_PROOFS;
-	if (offer.options_count == 0 && !(offer.flags & OFFER_FREE_NOW))
+	if (is_empty(&offer))
 		return ERR_NOTFOUND;
-	if (has_last && !is_astray && has_same_terms(&last, &offer) &&
-	    now_s < last.not_before_s + config->offer_valid_s / 2)
+	if (!has_last || is_astray || !has_same_terms(&last, &offer))
+		return publish(payments, &offer);
+	/* What the clock made to come is waited for; an announcement that the
+	 * settings have pulled forward is not. */
+	if (is_to_come && payments->config.offer_from_s == 0)
+		return 0;
+	if (!is_to_come && life(&last) == valid_s &&
+	    now_s < last.not_before_s + valid_s / 2)
 		return 0;
 	return publish(payments, &offer);
 }
+
+/* ---- a price that is announced (§4.4) ---- */
+
+/* What is offered until then is what was offered last, to the very moment.
+ * Leaves out what cannot be looked at any more. */
+static struct offer carry_on(struct payments *payments,
+			     const struct offer *present, uint64_t now_s,
+			     uint64_t from_s)
+{
+	struct offer offer = frame(payments, now_s, from_s);
+
+	for (unsigned i = 0; i < present->options_count; i++) {
+		const struct offer_option *option = &present->options[i];
+
+		if (payments_has_chain(&payments->config, option->chain_id))
+			offer.options[offer.options_count++] = *option;
+	}
+	return offer;
+}
+
+/*
+ * The present offer and the announced one are the last two, in this order: the
+ * highest sequence whose time has come is in force, so one between them would
+ * be, too, and the present one cannot be made anew without the other.
+ */
+static int announce(struct payments *payments, uint64_t now_s, uint64_t from_s)
+{
+	struct offer last = {0}, present, carried;
+	struct offer next = frame(payments, from_s,
+				  from_s + payments->config.offer_valid_s);
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	bool has_last = read_last(payments, &last);
+	bool is_announced;
+	size_t len;
+	int err = choose_options(payments, has_last ? &last : NULL, &next);
+
+	if (err)
+		return err;
+	is_announced = has_last && last.not_before_s == from_s &&
+		       has_same_terms(&last, &next);
+	if (ledger_read_offer_hash(payments->ledger, now_s, bytes, &len,
+				   &present, hash) == 0 &&
+	    is_ours(payments, &present)) {
+		carried = carry_on(payments, &present, now_s, from_s);
+		if (!is_empty(&carried) &&
+		    (present.sequence + is_announced != last.sequence ||
+		     present.not_after_s < from_s ||
+		     !has_same_terms(&present, &carried))) {
+			err = publish(payments, &carried);
+			is_announced = false;
+		}
+	}
+	if (err || is_announced)
+		return err;
+	return is_empty(&next) ? ERR_NOTFOUND : publish(payments, &next);
+}
+
+int offers_refresh(struct payments *payments)
+{
+	uint64_t now_s = clock_wall_s();
+	uint64_t from_s = payments->config.offer_from_s;
+
+	return from_s > now_s ? announce(payments, now_s, from_s)
+			      : renew(payments, now_s);
+}
+
+/* ---- what is shown ---- */
 
 int payments_offer(struct payments *payments,
 		   uint8_t out[static OFFER_SIZE_MAX], size_t *len,
@@ -185,10 +284,22 @@ int payments_offer(struct payments *payments,
 
 	if (err)
 		return err;
-	/* Another node key was used here before, or it has run out. */
-	if (offer.not_after_s < now_s ||
-	    memcmp(offer.server, payments->config.key->public,
-		   SECP_PUBLIC_SIZE) != 0)
-		return ERR_NOTFOUND;
-	return 0;
+	return is_ours(payments, &offer) && now_s <= offer.not_after_s
+		       ? 0
+		       : ERR_NOTFOUND;
+}
+
+int payments_next_offer(struct payments *payments,
+			uint8_t out[static OFFER_SIZE_MAX], size_t *len,
+			uint8_t hash[static 32])
+{
+	struct offer offer;
+	int err = ledger_read_offer_hash(payments->ledger, UINT64_MAX, out, len,
+					 &offer, hash);
+
+	if (err)
+		return err;
+	return is_ours(payments, &offer) && offer.not_before_s > clock_wall_s()
+		       ? 0
+		       : ERR_NOTFOUND;
 }

@@ -76,6 +76,9 @@ void keeper_drop(struct payments *payments);
 void keeper_changed(void *ctx, const struct ledger_change *changes,
 		    size_t count);
 
+/* Is this chain configured? */
+bool payments_has_chain(const struct payments_config *config, uint64_t id);
+
 /* Make a new offer if one is needed (§4, §19). Returns 0 if none is, or the
  * error that kept it from being made. */
 int offers_refresh(struct payments *payments);

@@ -111,29 +111,52 @@ static bool is_etag(const struct http_request *request, const char *etag)
 	return known && strstr(known, etag) != NULL;
 }
 
+static void answer_offer(const struct http_request *request,
+			 const uint8_t *bytes, size_t len,
+			 const uint8_t hash[static 32],
+			 struct http_answer *answer)
+{
+	struct offer offer;
+	uint8_t again[32];
+
+	hex_encode(hash, 32, answer->etag);
+	if (is_etag(request, answer->etag))
+		answer->status = 304;
+	else if (offer_open(bytes, len, &offer, again))
+		answer_error(answer, INTAKE_BUSY, NULL, 0);
+	else
+		answer_json(answer, 200,
+			    offer_json_encode(bytes, len, hash, &offer));
+	answer->is_private = false;
+}
+
 static void on_offer(void *ctx, const struct http_request *request,
 		     struct http_answer *answer)
 {
-	struct payments *payments = ctx;
-	uint8_t bytes[OFFER_SIZE_MAX];
-	uint8_t hash[32];
-	struct offer offer;
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
 	size_t len;
 
-	if (payments_offer(payments, bytes, &len, hash) ||
-	    offer_open(bytes, len, &offer, hash)) {
+	if (payments_offer(ctx, bytes, &len, hash))
 		answer_error(answer, INTAKE_BUSY,
 			     "there is no offer yet; try again later",
 			     RETRY_OFFER_S);
-		return;
-	}
-	hex_encode(hash, sizeof(hash), answer->etag);
-	if (is_etag(request, answer->etag)) {
-		answer->status = 304;
-		return;
-	}
-	answer_json(answer, 200, offer_json_encode(bytes, len, hash, &offer));
-	answer->is_private = false;
+	else
+		answer_offer(request, bytes, len, hash, answer);
+}
+
+/* Beside §7.1: what will be in force next, for whoever shows it. */
+static void on_next_offer(void *ctx, const struct http_request *request,
+			  struct http_answer *answer)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	if (payments_next_offer(ctx, bytes, &len, hash))
+		http_answer_text(answer, 404, JSON,
+				 "{\"error\":\"no_offer\",\"message\":"
+				 "\"no other offer is announced\"}");
+	else
+		answer_offer(request, bytes, len, hash, answer);
 }
 
 /* ---- POST /v1/claims ---- */
@@ -340,4 +363,6 @@ void pay_http_routes(struct payments *payments,
 	out[0] = (struct http_route){"GET", "/v1/offer", on_offer, payments};
 	out[1] = (struct http_route){"POST", "/v1/claims", on_claims, payments};
 	out[2] = (struct http_route){"GET", CLAIMS_PATH, on_claim, payments};
+	out[3] = (struct http_route){"GET", "/v1/offer/next", on_next_offer,
+				     payments};
 }

@@ -11,7 +11,7 @@
 #include "auth/payments.h"
 #include "net/http.h"
 
-#define PAY_HTTP_ROUTES     3
+#define PAY_HTTP_ROUTES     4
 #define PAY_HTTP_WAIT_MAX_S 30
 
 /* Writes PAY_HTTP_ROUTES routes. `payments` must outlive the listener. */

@@ -37,6 +37,14 @@ export function amountText(amount, decimals) {
   return part ? `${whole}.${part}` : whole;
 }
 
+/** What an announced offer will ask instead of this option (§4.4). */
+export function nextText(option, next) {
+  const from = new Date(next.not_before * 1000).toLocaleString();
+  const then = next.options.find((o) => o.chain_id === option.chain_id && o.token === option.token);
+  if (!then) return `(until ${from})`;
+  return `(from ${from}: ${amountText(then.price, then.decimals)} ${then.symbol} for ${timeText(1, then.unit)})`;
+}
+
 export function total(option, units) {
   return BigInt(option.price) * BigInt(units);
 }

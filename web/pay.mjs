@@ -3,7 +3,7 @@
 // anything else is done with it, so that a closed page loses nothing.
 
 import {
-  amountText, claimBody, claimText, hexOf, isDone, isWorthRetrying, nodeOf,
+  amountText, claimBody, claimText, hexOf, isDone, isWorthRetrying, nextText, nodeOf,
   paymentLink, schemeOf, stateText, timeText, total, transferData,
 } from './claim.mjs';
 
@@ -17,6 +17,7 @@ const $ = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let offer; // decoded, with its hash
+let next = null; // the one that is announced, decoded
 
 // ---- what is kept ----
 
@@ -80,6 +81,8 @@ function policyText([mode, blocks]) {
 function showOffer() {
   const o = option();
   $('price').textContent = `${amountText(o.price, o.decimals)} ${o.symbol} for ${timeText(1, o.unit)}`;
+  $('price-next').textContent = next ? nextText(o, next) : '';
+  $('price-next').hidden = !next;
   $('token').textContent = o.token;
   $('chain').textContent = `${CHAINS[o.chain_id] ?? 'chain'} (${o.chain_id})`;
   $('payee').textContent = o.payee;
@@ -143,6 +146,16 @@ async function getOffer() {
   const body = await response.json();
   if (!response.ok) throw new Error(body.message);
   return { ...body.decoded, hash: body.offer_hash };
+}
+
+/** What is announced to hold later; nothing, if it cannot be told. */
+async function getNext() {
+  try {
+    const response = await fetch('/v1/offer/next');
+    return response.ok ? (await response.json()).decoded : null;
+  } catch {
+    return null;
+  }
 }
 
 function claimOf(payer, tx) {
@@ -318,6 +331,7 @@ async function start() {
     problem(`There is no offer to show: ${error.message}. Load the page again in a moment.`);
     return;
   }
+  next = await getNext();
   showKept();
   if (offer.flags & 1) $('lead').textContent = 'Service is free now: nothing needs to be paid.';
   if (offer.options.length === 0) return;

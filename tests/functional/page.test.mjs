@@ -253,4 +253,30 @@ test('the page', async (t) => {
 		page.$('file').click()
 		await page.saw('state', /Paid\./)
 	})
+
+	await t.test('shows what is announced beside what is in force', async () => {
+		const from = Math.floor(Date.now() / 1000) + 10 * 86400
+		await shop.change((settings) => {
+			settings.option[0].price = 120
+			settings.offer = { from }
+		})
+		const next = await until('the announcement', async () => {
+			const { status, json } = await shop.http('GET', '/v1/offer/next')
+			return status === 200 && json
+		})
+		assert.equal(next.decoded.not_before, from)
+		const now = await shop.waitOffer()
+		/* It would have run out after seven days. */
+		assert.equal(now.decoded.not_after, from)
+		const page = await openPage(t, shop, undefined)
+		assert.match(page.$('price').textContent, /^100 SNT for 1 month$/)
+		assert.equal(page.$('price-next').hidden, false)
+		assert.match(page.$('price-next').textContent, /^\(from .*: 120 SNT for 1 month\)$/)
+		const told = await shop.admin('offers')
+		assert.deepEqual([told.offer_hash, told.next.offer_hash], [now.offer_hash, next.offer_hash])
+		const byHttp = await runOk(['offer', shop.url])
+		assert.match(byHttp.stdout, /option 1: 100 SNT[\s\S]*announced: from .* UTC\n {2}option 1: 120 SNT for 30 days/)
+		const byPeer = await runOk(['offer', shop.daemon.enode])
+		assert.match(byPeer.stdout, /option 1: 100 SNT/)
+	})
 })

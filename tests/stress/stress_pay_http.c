@@ -35,10 +35,17 @@ static struct payments {
 	enum intake code;
 	struct held held[256];
 	unsigned held_count;
+	bool has_next;
 	bool is_slow; /* keep what is asked until flush() */
 	atomic_uint rev;
 	struct source source;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .rev = 1};
+
+int payments_next_offer(struct payments *p, uint8_t out[static OFFER_SIZE_MAX],
+			size_t *len, uint8_t hash[static 32])
+{
+	return p->has_next ? payments_offer(p, out, len, hash) : ERR_NOTFOUND;
+}
 
 int payments_offer(struct payments *p, uint8_t out[static OFFER_SIZE_MAX],
 		   size_t *len, uint8_t hash[static 32])
@@ -282,6 +289,10 @@ static void test_offer(void)
 		      "X-Rest:",
 		      etag + 6);
 	assert(ask(head, "") == 304);
+	assert(ask("GET /v1/offer/next", "") == 404 && said("no_offer"));
+	fake.has_next = true;
+	assert(ask("GET /v1/offer/next", "") == 200 && said("\"offer\":\"0x"));
+	fake.has_next = false;
 }
 
 #define ID "ab000000000000000000000000000000"

@@ -319,6 +319,160 @@ Test(payments, an_offer_of_the_far_future_is_not_waited_for)
 	cr_assert_eq(offer_now(&next), offer.sequence + 1);
 }
 
+/* ---- a price that is announced (payments.md §4.4) ---- */
+
+static uint64_t next_offer(struct offer *offer)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	size_t len;
+
+	if (payments_next_offer(t.payments, bytes, &len, hash))
+		return 0;
+	cr_assert_eq(offer_open(bytes, len, offer, hash), 0);
+	return offer->sequence;
+}
+
+static void announce(uint64_t price, uint64_t from_s)
+{
+	payments_close(t.payments);
+	t.config.options[0] = option_at(price);
+	t.config.offer_from_s = from_s;
+	start();
+}
+
+static uint64_t wait_next(uint64_t from_s, struct offer *offer)
+{
+	for (int i = 0; i < 200; i++) {
+		if (next_offer(offer) && offer->not_before_s == from_s)
+			return offer->sequence;
+		(void)usleep(20000);
+	}
+	return 0;
+}
+
+static uint64_t price_of(const struct offer *offer)
+{
+	uint64_t price = 0;
+
+	(void)u256_to_u64(&offer->options[0].terms.price, &price);
+	return price;
+}
+
+Test(payments, an_announced_price_waits_for_its_day)
+{
+	uint64_t from_s = clock_wall_s() + 30 * 86400;
+	struct offer present, next;
+
+	cr_assert_eq(wait_offer(1, &present), 1);
+	cr_assert_eq(next_offer(&next), 0);
+	announce(200, from_s);
+	cr_assert_eq(wait_next(from_s, &next), 3);
+	cr_assert_eq(price_of(&next), 200);
+	/* The present one would run out before: it is carried on. */
+	cr_assert_eq(wait_offer(2, &present), 2);
+	cr_assert_eq(price_of(&present), 100);
+	cr_assert_eq(present.not_after_s, from_s);
+	/* Once is enough, and after a restart, too. */
+	(void)usleep(700000);
+	cr_assert_eq(next_offer(&next), 3);
+	announce(200, from_s);
+	(void)usleep(700000);
+	cr_assert_eq(next_offer(&next), 3);
+	cr_assert_eq(offer_now(&present), 2);
+}
+
+Test(payments, a_present_offer_that_lasts_is_left_as_it_is)
+{
+	uint64_t from_s = clock_wall_s() + 86400;
+	struct offer present, next;
+
+	cr_assert_eq(wait_offer(1, &present), 1);
+	announce(200, from_s);
+	cr_assert_eq(wait_next(from_s, &next), 2);
+	cr_assert_eq(offer_now(&present), 1);
+}
+
+Test(payments, an_announced_price_comes_into_force)
+{
+	uint64_t from_s = clock_wall_s() + 2;
+	struct offer present, next;
+
+	cr_assert_eq(wait_offer(1, &present), 1);
+	announce(200, from_s);
+	cr_assert_eq(wait_next(from_s, &next), 2);
+	cr_assert_eq(offer_now(&present), 1);
+	cr_assert_eq(wait_offer(2, &present), 2);
+	cr_assert_geq(clock_wall_s(), from_s);
+	cr_assert_eq(price_of(&present), 200);
+	cr_assert_eq(next_offer(&next), 0);
+	/* It is what the settings say: nothing new is made. */
+	(void)usleep(700000);
+	cr_assert_eq(offer_now(&present), 2);
+}
+
+Test(payments, an_announcement_can_be_changed_and_taken_back)
+{
+	uint64_t from_s = clock_wall_s() + 86400;
+	struct offer present, next;
+
+	cr_assert_eq(wait_offer(1, &present), 1);
+	announce(200, from_s);
+	cr_assert_eq(wait_next(from_s, &next), 2);
+	/* A later day: the former one must not come into force meanwhile. */
+	announce(300, from_s + 3600);
+	cr_assert_eq(wait_next(from_s + 3600, &next), 4);
+	cr_assert_eq(price_of(&next), 300);
+	cr_assert_eq(wait_offer(3, &present), 3);
+	cr_assert_eq(price_of(&present), 100);
+	/* Taken back. */
+	announce(100, 0);
+	cr_assert_eq(wait_offer(5, &present), 5);
+	cr_assert_eq(price_of(&present), 100);
+	cr_assert_eq(next_offer(&next), 0);
+	/* Announced, then wanted at once. */
+	announce(400, from_s);
+	cr_assert_eq(wait_next(from_s, &next), 6);
+	announce(400, 1);
+	cr_assert_eq(wait_offer(7, &present), 7);
+	cr_assert_eq(price_of(&present), 400);
+}
+
+Test(payments, an_announcement_does_not_hide_that_service_is_free)
+{
+	uint64_t from_s = clock_wall_s() + 86400;
+	struct offer present, next;
+
+	cr_assert_eq(wait_offer(1, &present), 1);
+	announce(200, from_s);
+	cr_assert_eq(wait_next(from_s, &next), 2);
+	cr_assert_eq(payments_set_mode(t.payments, ACCESS_FREE, "a feast"), 0);
+	cr_assert_eq(wait_offer(3, &present), 3);
+	cr_assert_eq(present.flags, OFFER_FREE_NOW);
+	cr_assert_eq(price_of(&present), 100);
+	cr_assert_eq(wait_next(from_s, &next), 4);
+	cr_assert_eq(price_of(&next), 200);
+}
+
+Test(payments, time_chooses_between_present_and_announced)
+{
+	uint64_t from_s = clock_wall_s() + 86400;
+	const struct offer_option sold = option_at(100);
+	struct offer_option option;
+	struct offer offer;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	announce(200, from_s);
+	cr_assert(wait_next(from_s, &offer));
+	for (unsigned i = 0; i < 2; i++) {
+		offer.options_count = 1;
+		cr_assert(ledger_read_option(payments_ledger(t.payments),
+					     from_s - 1 + i, 1, sold.token,
+					     &option));
+		offer.options[0] = option;
+		cr_assert_eq(price_of(&offer), i ? 200 : 100);
+	}
+}
+
 Test(payments, free_service_says_so)
 {
 	struct offer offer;
