@@ -87,6 +87,25 @@ bool secp_public_is_valid(const uint8_t public[static SECP_PUBLIC_SIZE])
 	return point_decode(public, &point);
 }
 
+void secp_public_compact(const uint8_t public[static SECP_PUBLIC_SIZE],
+			 uint8_t out[static SECP_COMPACT_SIZE])
+{
+	out[0] = (uint8_t)(2 + (public[SECP_PUBLIC_SIZE - 1] & 1));
+	memcpy(out + 1, public, SECP_COMPACT_SIZE - 1);
+}
+
+int secp_public_from_compact(const uint8_t in[static SECP_COMPACT_SIZE],
+			     uint8_t public[static SECP_PUBLIC_SIZE])
+{
+	secp256k1_pubkey point;
+
+	if (!secp256k1_ec_pubkey_parse(context(), &point, in,
+				       SECP_COMPACT_SIZE))
+		return ERR_AUTH;
+	point_encode(&point, public);
+	return 0;
+}
+
 static int copy_x(unsigned char *out, const unsigned char *x,
 		  const unsigned char *y, void *data)
 {
@@ -141,6 +160,20 @@ int secp_recover(const uint8_t digest[static 32],
 	if (!secp256k1_ecdsa_recover(context(), &point, &parsed, digest))
 		return ERR_AUTH;
 	point_encode(&point, public);
+	return 0;
+}
+
+int secp_verify(const uint8_t public[static SECP_PUBLIC_SIZE],
+		const uint8_t digest[static 32],
+		const uint8_t sig[static SECP_SIGNATURE_SIZE - 1])
+{
+	secp256k1_ecdsa_signature parsed;
+	secp256k1_pubkey point;
+
+	if (!point_decode(public, &point) ||
+	    !secp256k1_ecdsa_signature_parse_compact(context(), &parsed, sig) ||
+	    !secp256k1_ecdsa_verify(context(), &parsed, digest, &point))
+		return ERR_AUTH;
 	return 0;
 }
 

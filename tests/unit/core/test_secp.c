@@ -53,6 +53,41 @@ static void check_signature(json_t *v)
 	hex_release(&digest);
 }
 
+Test(secp, the_short_form_of_a_public_key_goes_there_and_back)
+{
+	uint8_t back[SECP_PUBLIC_SIZE], compact[SECP_COMPACT_SIZE];
+	struct secp_key key;
+
+	/* Y is odd in about half of them. */
+	for (unsigned i = 0; i < 16; i++) {
+		secp_key_new(&key);
+		secp_public_compact(key.public, compact);
+		cr_assert_eq(secp_public_from_compact(compact, back), 0);
+		cr_assert_arr_eq(back, key.public, sizeof(back));
+	}
+	compact[0] = 4;
+	cr_assert_eq(secp_public_from_compact(compact, back), ERR_AUTH);
+	compact[0] = 2;
+	memset(compact + 1, 0xff, sizeof(compact) - 1);
+	cr_assert_eq(secp_public_from_compact(compact, back), ERR_AUTH);
+}
+
+Test(secp, a_signature_is_verified_by_its_key_alone)
+{
+	uint8_t digest[32] = {1, 2, 3}, sig[SECP_SIGNATURE_SIZE];
+	struct secp_key key, other;
+
+	secp_key_new(&key);
+	secp_key_new(&other);
+	secp_sign(&key, digest, sig);
+	cr_assert_eq(secp_verify(key.public, digest, sig), 0);
+	cr_assert_eq(secp_verify(other.public, digest, sig), ERR_AUTH);
+	digest[0] ^= 1;
+	cr_assert_eq(secp_verify(key.public, digest, sig), ERR_AUTH);
+	memset(sig, 0xff, sizeof(sig));
+	cr_assert_eq(secp_verify(key.public, digest, sig), ERR_AUTH);
+}
+
 Test(secp, the_signatures_of_the_vectors_are_made_and_recovered)
 {
 	json_t *file = vectors_load("signatures.json");
