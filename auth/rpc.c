@@ -16,8 +16,8 @@
 #define WAIT_MAX_MS 30000
 /* Each item once, again for a batch that was too long, and again for one that
  * was refused. */
-#define TODO_MAX(call) ((size_t)(call)->count * 3)
-#define BUFFER_KEEP    (1u << 20)
+#define PLANNED_MAX(call) ((size_t)(call)->count * 3)
+#define BUFFER_KEEP       (1u << 20)
 
 struct transfer {
 	struct transfer *next; /* of the idle, or of the active */
@@ -289,7 +289,7 @@ static void ask_again(const struct transfer *t)
 {
 	struct rpc_call *call = t->call;
 
-	assert(call->todo_count + t->count <= TODO_MAX(call));
+	assert(call->todo_count + t->count <= PLANNED_MAX(call));
 	for (unsigned i = 0; i < t->count; i++)
 		call->todo[call->todo_count++] = t->index[i];
 }
@@ -427,7 +427,7 @@ static int begin_call(struct rpc_call *call)
 	call->is_paid = false;
 	call->is_single = false;
 	call->failed = false;
-	call->todo = malloc((TODO_MAX(call) + 1) * sizeof(*call->todo));
+	call->todo = malloc((PLANNED_MAX(call) + 1) * sizeof(*call->todo));
 	if (!call->todo)
 		return ERR_NOMEM;
 	for (unsigned i = 0; i < call->count; i++) {
