@@ -481,7 +481,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 static uint64_t charge_address(struct session *session, const struct arrival *a,
 			       uint64_t now_ms)
 {
-	struct limits *limits = session->ring->limits;
+	struct limits *limits = session->ring->node->rates;
 	const struct node_config *config = &session->ring->node->config;
 	struct limits_entry *ip;
 	uint64_t wait_ms;

@@ -6,52 +6,60 @@
 
 #include "core/bytes.h"
 
-#define SETS_COUNT 512 /* a power of two */
+#define SETS_COUNT 4096 /* a power of two */
 #define WAYS_COUNT 4
+#define NS_PER_MS  UINT64_C(1000000)
+#define NS_PER_S   UINT64_C(1000000000)
 
 struct limits {
 	uint64_t seed;
 	struct limits_entry sets[SETS_COUNT][WAYS_COUNT];
 };
 
-static void refill(struct bucket *bucket, uint32_t per_s, uint32_t burst,
-		   uint64_t now_ms)
+/* The time in which so many tokens come. */
+static uint64_t time_of(uint32_t tokens, uint32_t per_s)
 {
-	int64_t full = (int64_t)burst * 1000;
-	uint64_t passed_ms = now_ms - bucket->last_ms;
+	return tokens * NS_PER_S / per_s;
+}
 
-	if (bucket->last_ms == 0 || passed_ms > 1000000) {
-		bucket->milli = full;
-	} else {
-		bucket->milli += (int64_t)passed_ms * per_s;
-		if (bucket->milli > full)
-			bucket->milli = full;
-	}
-	bucket->last_ms = now_ms;
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 bool bucket_take(struct bucket *bucket, uint32_t per_s, uint32_t burst,
 		 uint32_t tokens, uint64_t now_ms)
 {
+	uint64_t now_ns = now_ms * NS_PER_MS;
+	uint64_t full_ns, taken_ns;
+
 	if (per_s == 0)
 		return true;
-	refill(bucket, per_s, burst, now_ms);
-	if (bucket->milli < (int64_t)tokens * 1000)
-		return false;
-	bucket->milli -= (int64_t)tokens * 1000;
+	full_ns = atomic_load(&bucket->full_ns);
+	do {
+		taken_ns = later(full_ns, now_ns) + time_of(tokens, per_s);
+		if (taken_ns - now_ns > time_of(burst, per_s))
+			return false;
+	} while (!atomic_compare_exchange_weak(&bucket->full_ns, &full_ns,
+					       taken_ns));
 	return true;
 }
 
 uint64_t bucket_charge(struct bucket *bucket, uint32_t per_s, uint32_t burst,
 		       uint32_t tokens, uint64_t now_ms)
 {
+	uint64_t now_ns = now_ms * NS_PER_MS;
+	uint64_t full_ns, taken_ns, empty_ns;
+
 	if (per_s == 0)
 		return 0;
-	refill(bucket, per_s, burst, now_ms);
-	bucket->milli -= (int64_t)tokens * 1000;
-	if (bucket->milli >= 0)
-		return 0;
-	return (uint64_t)(-bucket->milli / per_s) + 1;
+	full_ns = atomic_load(&bucket->full_ns);
+	do {
+		taken_ns = later(full_ns, now_ns) + time_of(tokens, per_s);
+	} while (!atomic_compare_exchange_weak(&bucket->full_ns, &full_ns,
+					       taken_ns));
+	empty_ns = now_ns + time_of(burst, per_s);
+	return taken_ns > empty_ns ? (taken_ns - empty_ns) / NS_PER_MS + 1 : 0;
 }
 
 struct limits *limits_new(void)
@@ -68,26 +76,48 @@ void limits_free(struct limits *limits)
 	free(limits);
 }
 
-struct limits_entry *limits_get(struct limits *limits, uint64_t key,
-				uint64_t now_ms)
+/* The key's own entry, or else the one that was not seen for longest. */
+static struct limits_entry *look_up(struct limits_entry *set, uint64_t key)
 {
-	struct limits_entry *set = limits->sets[key % SETS_COUNT];
 	struct limits_entry *oldest = &set[0];
 
 	for (unsigned i = 0; i < WAYS_COUNT; i++) {
-		if (set[i].key == key) {
-			oldest = &set[i];
-			break;
-		}
-		if (set[i].seen_ms < oldest->seen_ms)
+		if (atomic_load(&set[i].key) == key)
+			return &set[i];
+		if (atomic_load(&set[i].seen_ms) <
+		    atomic_load(&oldest->seen_ms))
 			oldest = &set[i];
 	}
-	if (oldest->key != key) {
-		memset(oldest, 0, sizeof(*oldest));
-		oldest->key = key;
-	}
-	oldest->seen_ms = now_ms;
 	return oldest;
+}
+
+static void fill(struct limits_entry *entry)
+{
+	atomic_store(&entry->handshakes.full_ns, 0);
+	atomic_store(&entry->envelopes.full_ns, 0);
+	atomic_store(&entry->bytes.full_ns, 0);
+	atomic_store(&entry->requests.full_ns, 0);
+}
+
+/*
+ * Two rings that meet a new key at the same moment may each give it an entry;
+ * from then on both find the same one of them.
+ */
+struct limits_entry *limits_get(struct limits *limits, uint64_t key,
+				uint64_t now_ms)
+{
+	struct limits_entry *entry;
+	uint64_t owner;
+
+	do {
+		entry = look_up(limits->sets[key % SETS_COUNT], key);
+		owner = atomic_load(&entry->key);
+	} while (owner != key &&
+		 !atomic_compare_exchange_weak(&entry->key, &owner, key));
+	if (owner != key)
+		fill(entry);
+	atomic_store(&entry->seen_ms, now_ms);
+	return entry;
 }
 
 /* Seeded, so that nobody can choose whom he shares a set with. */

@@ -3,19 +3,21 @@
 /*
  * Token buckets: how much one peer and one address may ask of us.
  *
- * Thread: a ring's.
+ * Thread: any, and without a lock: all rings share one table, so that the
+ *         limits of an address or a node id hold over all of them.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* Zeroed it is full. */
 struct bucket {
-	int64_t milli; /* thousandths of a token; may be a debt */
-	uint64_t last_ms;
+	_Atomic uint64_t full_ns; /* when it will be full again */
 };
 
-/* All or nothing. per_s 0: always. A fresh (zeroed) bucket is full. */
+/* All or nothing. per_s 0: always. */
 bool bucket_take(struct bucket *bucket, uint32_t per_s, uint32_t burst,
 		 uint32_t tokens, uint64_t now_ms);
 /* Take in any case; returns after how many ms the debt is paid, 0: none. */
@@ -27,8 +29,8 @@ uint64_t bucket_charge(struct bucket *bucket, uint32_t per_s, uint32_t burst,
  * node ids. A fixed table; who was not seen for longest is forgotten first.
  */
 struct limits_entry {
-	uint64_t key;
-	uint64_t seen_ms;
+	_Atomic uint64_t key; /* 0: nobody's */
+	_Atomic uint64_t seen_ms;
 	struct bucket handshakes;
 	struct bucket envelopes;
 	struct bucket bytes;
@@ -38,7 +40,10 @@ struct limits;
 
 struct limits *limits_new(void); /* NULL: no memory */
 void limits_free(struct limits *limits);
-/* Never NULL; good until the next call. */
+/*
+ * Never NULL, and good for good; but once it is somebody else's, what is taken
+ * from it is taken from him.
+ */
 struct limits_entry *limits_get(struct limits *limits, uint64_t key,
 				uint64_t now_ms);
 /* One IPv4 address, one IPv6 /48. */

@@ -285,8 +285,9 @@ static void accepted(void *ctx, struct ring_sock *sock,
 	struct node_ring *ring = ctx;
 	const struct node_rate *rate = &ring->node->config.handshakes_ip;
 	uint64_t now_ms = node_ring_now_ms(ring);
-	struct limits_entry *entry = limits_get(
-		ring->limits, limits_address_key(ring->limits, addr), now_ms);
+	struct limits_entry *entry =
+		limits_get(ring->node->rates,
+			   limits_address_key(ring->node->rates, addr), now_ms);
 
 	if (ring->stopping != STOPPING_NOT ||
 	    !bucket_take(&entry->handshakes, rate->per_s, rate->burst, 1,
@@ -445,10 +446,9 @@ static int ring_prepare(struct node_ring *ring)
 
 	ring->envelopes =
 		envelopes_new(config->pool_bytes_max, config->pool_count_max);
-	ring->limits = limits_new();
 	ring->admit = admit_new();
 	ring->dialer = dialer_new(ring);
-	if (!ring->envelopes || !ring->limits || !ring->admit || !ring->dialer)
+	if (!ring->envelopes || !ring->admit || !ring->dialer)
 		return ERR_NOMEM;
 	return ring_open(ring);
 }
@@ -497,7 +497,6 @@ static void ring_close_down(struct node_ring *ring)
 	assert(ring->out == 0);
 	ring_free(ring->ring);
 	envelopes_free(ring->envelopes);
-	limits_free(ring->limits);
 	admit_free(ring->admit);
 	dialer_free(ring->dialer);
 	free(ring->scratch);
@@ -577,6 +576,7 @@ static void release(struct node *node)
 	}
 	peers_free(node->peers);
 	link_limits_free(node->limits);
+	limits_free(node->rates);
 	free(node);
 }
 
@@ -597,7 +597,8 @@ static int start_all(struct node *node)
 		(size_t)config->rings *
 			(config->link.links_max + config->link.handshakes_max),
 		config->sessions_max ? config->sessions_max : UINT_MAX);
-	if (!node->peers || !node->limits)
+	node->rates = limits_new();
+	if (!node->peers || !node->limits || !node->rates)
 		return ERR_NOMEM;
 	if (config->static_peers_count > 0) {
 		err = resolver_start(&node->resolver);

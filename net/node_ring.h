@@ -130,7 +130,6 @@ struct node_ring {
 	struct session *greeted; /* opened in this round, to be greeted */
 	uint32_t serial;
 	struct envelopes *envelopes;
-	struct limits *limits;
 	struct admit *admit;
 	struct dialer *dialer;
 
@@ -154,6 +153,7 @@ struct node {
 	struct node_config config;
 	struct peers *peers;
 	struct link_limits *limits; /* of the links of all rings */
+	struct limits *rates;       /* of addresses and node ids */
 	struct node_metrics metrics;
 	struct node_counts counts;
 	atomic_bool is_healthy;

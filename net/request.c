@@ -92,14 +92,14 @@ bool request_rate_ok(struct session *session)
 
 	/* By node id, so that a new connection is no new start. */
 	entry = limits_get(
-		ring->limits,
-		limits_node_key(ring->limits, link_remote(session->link)),
+		ring->node->rates,
+		limits_node_key(ring->node->rates, link_remote(session->link)),
 		now_ms);
 	if (!bucket_take(&entry->requests, peer->per_s, peer->burst, 1, now_ms))
 		return false;
 	entry = limits_get(
-		ring->limits,
-		limits_address_key(ring->limits, link_addr(session->link)),
+		ring->node->rates,
+		limits_address_key(ring->node->rates, link_addr(session->link)),
 		now_ms);
 	return bucket_take(&entry->requests, ip->per_s, ip->burst, 1, now_ms);
 }

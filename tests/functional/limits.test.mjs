@@ -95,7 +95,7 @@ test('34 a node key that is shared serves one at a time, within its limits', asy
 
 test('34 the limits of requests are the key\'s, not the connection\'s', async (t) => {
 	const chain = await Chain.start(t, { mining: 1 })
-	const shop = await Shop.start(t, { chain, args: ['--mail.request_rate', '1', '--mail.request_burst', '6', '--net.rings', '1'] })
+	const shop = await Shop.start(t, { chain, args: ['--mail.request_rate', '1', '--mail.request_burst', '6', '--net.rings', '4'] })
 	const key = randomBytes(32)
 	const query = { topics: ['0badcafe'], from: now() - 600, to: now() + 60 }
 	const ask = async (mail) => mail.page(query).then(() => 'served', (err) => err.refusal ?? Promise.reject(err))

@@ -1,12 +1,14 @@
 /*
  * Counts by address that many threads take and give back at once: no bound is
- * ever passed, nothing is lost, and at the end all is free again.
+ * ever passed, nothing is lost, and at the end all is free again. And buckets
+ * that many threads take from: they get what one would have got.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "net/limits.h"
 #include "net/link_impl.h"
 
 #define THREADS  4u
@@ -73,11 +75,64 @@ static void *take_and_give(void *arg)
 	return NULL;
 }
 
+/* ---- buckets ---- */
+
+#define KEYS   5u
+#define BURST  1000u
+#define NOW_MS UINT64_C(5000)
+
+static struct limits *rates;
+static atomic_uint tokens[KEYS];
+
+static void *take_tokens(void *arg)
+{
+	(void)arg;
+	for (unsigned turn = 0; turn < KEYS * BURST; turn++) {
+		unsigned i = turn % KEYS;
+		struct limits_entry *entry =
+			limits_get(rates, 1000 + i, NOW_MS);
+
+		if (bucket_take(&entry->requests, 10, BURST, 1, NOW_MS))
+			atomic_fetch_add(&tokens[i], 1);
+		/* Owed, all together, after the last one. */
+		(void)bucket_charge(&entry->bytes, 10, BURST, 1, NOW_MS);
+	}
+	return NULL;
+}
+
+static void test_buckets(void)
+{
+	pthread_t threads[THREADS];
+
+	rates = limits_new();
+	check(rates, "there is memory");
+	/* Known before: who meets a new one at once may get one twice. */
+	for (unsigned i = 0; i < KEYS; i++)
+		(void)limits_get(rates, 1000 + i, NOW_MS);
+	for (unsigned i = 0; i < THREADS; i++)
+		check(pthread_create(&threads[i], NULL, take_tokens, NULL) == 0,
+		      "a thread");
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < KEYS; i++) {
+		struct limits_entry *entry =
+			limits_get(rates, 1000 + i, NOW_MS);
+		uint64_t wait_ms =
+			bucket_charge(&entry->bytes, 10, BURST, 0, NOW_MS);
+
+		check(atomic_load(&tokens[i]) == BURST, "a burst is a burst");
+		check(wait_ms == (THREADS - 1) * BURST * 100 + 1,
+		      "a debt is that of all");
+	}
+	limits_free(rates);
+}
+
 int main(void)
 {
 	pthread_t threads[THREADS];
 	unsigned numbers[THREADS];
 
+	test_buckets();
 	limits = link_limits_new(64, 2);
 	check(limits, "there is memory");
 	for (unsigned i = 0; i < THREADS; i++) {

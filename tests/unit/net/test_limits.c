@@ -37,6 +37,25 @@ Test(limits, a_debt_says_how_long_to_wait)
 	cr_assert_eq(bucket_charge(&bucket, 10, 10, 0, 1000 + wait_ms), 0);
 }
 
+Test(limits, rates_at_both_ends_are_kept)
+{
+	struct bucket bytes = {0};
+	struct bucket slow = {0};
+
+	/* 4 GiB a second, in packets of a mebibyte. */
+	for (unsigned i = 0; i < 4096; i++)
+		cr_assert_eq(bucket_charge(&bytes, UINT32_MAX, UINT32_MAX,
+					   1u << 20, 1),
+			     0);
+	cr_assert_eq(bucket_charge(&bytes, UINT32_MAX, UINT32_MAX, 8u << 20, 1),
+		     2);
+	cr_assert(bucket_take(&slow, 1, 2, 2, 7));
+	cr_assert_not(bucket_take(&slow, 1, 2, 1, 1006));
+	cr_assert(bucket_take(&slow, 1, 2, 1, 1007));
+	/* More than the bucket holds is never to be had. */
+	cr_assert_not(bucket_take(&slow, 1, 2, 3, 900000));
+}
+
 static uint64_t key_of(const struct limits *limits, const char *text)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET};
