@@ -124,44 +124,67 @@ static bool choose(struct round *round, uint64_t seq, struct pooled *env)
 	return true;
 }
 
-/* After a change of interest: those behind the cursor that were not wanted. */
-static bool choose_again(struct round *round, struct envelopes *envs)
+static bool is_rescanning(const struct session *session, uint64_t now_ms)
+{
+	return session->rescan_end ||
+	       (session->wants_rescan && now_ms >= session->rescan_ms);
+}
+
+static void begin_rescan(struct session *session, struct envelopes *envs,
+			 uint64_t now_ms)
+{
+	session->wants_rescan = false;
+	session->rescan_at = envelopes_tail(envs);
+	session->rescan_end = session->cursor;
+	session->rescan_ms = now_ms + bucket_charge(&session->rescans, 1,
+						    GOSSIP_RESCAN_BURST_S,
+						    GOSSIP_RESCAN_S, now_ms);
+}
+
+/* From `at` to the end, or as far as one goes at once. */
+static uint64_t looks_end(uint64_t at, uint64_t end)
+{
+	return end > at && end - at > GOSSIP_LOOKS_MAX ? at + GOSSIP_LOOKS_MAX
+						       : end;
+}
+
+/*
+ * After a change of interest: a part of those behind the cursor that were not
+ * wanted before. A further change meanwhile has all of them looked at again,
+ * and then some may be told twice.
+ */
+static void choose_again(struct round *round, struct envelopes *envs)
 {
 	struct session *session = round->session;
-	uint64_t seq = envelopes_tail(envs);
+	uint64_t end;
 
-	for (; seq < session->rescan_end; seq++) {
-		struct pooled *env = envelopes_at(envs, seq);
+	if (session->rescan_at < envelopes_tail(envs))
+		session->rescan_at = envelopes_tail(envs);
+	end = looks_end(session->rescan_at, session->rescan_end);
+	for (; session->rescan_at < end; session->rescan_at++) {
+		struct pooled *env = envelopes_at(envs, session->rescan_at);
 
 		if (env && env->rlp && session_took(session, env))
 			continue;
-		if (!choose(round, seq, env))
+		if (!choose(round, session->rescan_at, env))
 			break;
 	}
-	/* What did not fit is lost to this peer: a change is rare. */
-	for (unsigned i = 0; i < 2; i++) {
-		struct session_cap *cap = &session->caps[i];
-
-		if (!cap->before)
-			continue;
-		interest_release(cap->before);
-		free(cap->before);
-		cap->before = NULL;
-	}
+	if (session->rescan_at < session->rescan_end)
+		return;
 	session->rescan_end = 0;
-	return round->count == 0;
+	if (!session->wants_rescan)
+		session_forget_before(session);
 }
 
 static void choose_new(struct round *round, struct envelopes *envs)
 {
 	struct session *session = round->session;
-	uint64_t end = envelopes_head(envs);
+	uint64_t end;
 	uint32_t next = 0;
 
 	if (session->cursor < envelopes_tail(envs))
 		session->cursor = envelopes_tail(envs);
-	if (end - session->cursor > GOSSIP_LOOKS_MAX)
-		end = session->cursor + GOSSIP_LOOKS_MAX;
+	end = looks_end(session->cursor, envelopes_head(envs));
 	if (session->known_count > 1)
 		qsort(session->known, session->known_count,
 		      sizeof(*session->known), by_number);
@@ -225,10 +248,10 @@ static void send_round(struct node_ring *ring, const struct round *round,
 	(void)link_send(session->link, cap, CODE_MESSAGES, buf);
 }
 
-static bool is_behind(const struct session *session)
+static bool is_behind(const struct session *session, uint64_t now_ms)
 {
 	return session->cursor < envelopes_head(session->ring->envelopes) ||
-	       session->rescan_end;
+	       is_rescanning(session, now_ms);
 }
 
 static size_t bytes_max(const struct session *session)
@@ -246,15 +269,24 @@ static void tell(struct node_ring *ring, struct session *session,
 	struct round round = {.session = session,
 			      .bytes_max = bytes_max(session),
 			      .now_s = clock_wall_s()};
-	uint64_t from = session->cursor;
+	uint64_t looks;
 
 	round.chosen = node_ring_scratch(ring, COUNT_MAX);
 	if (!round.chosen)
 		return;
-	if (!session->rescan_end || choose_again(&round, envs))
+	if (is_rescanning(session, now_ms)) {
+		if (!session->rescan_end)
+			begin_rescan(session, envs, now_ms);
+		looks = session->rescan_at;
+		choose_again(&round, envs);
+		looks = session->rescan_at - looks;
+	} else {
+		looks = session->cursor;
 		choose_new(&round, envs);
+		looks = session->cursor - looks;
+	}
 	forget_known(session);
-	ring->gossip_spent += (session->cursor - from) * GOSSIP_LOOK_COST;
+	ring->gossip_spent += looks * GOSSIP_LOOK_COST;
 	if (round.count > 0)
 		send_round(ring, &round, now_ms);
 }
@@ -293,7 +325,7 @@ static void serve(struct node_ring *ring, uint64_t now_ms)
 	if (now_ms < session->tell_again_ms)
 		return;
 	tell(ring, session, now_ms);
-	if (!is_behind(session))
+	if (!is_behind(session, now_ms))
 		return;
 	if (link_queued(session->link) > 0)
 		session->has_more = true;
@@ -334,8 +366,8 @@ void gossip_tick(struct node_ring *ring, uint64_t now_ms)
 {
 	for (struct session *s = ring->sessions; s; s = s->next) {
 		if (s->is_open && session_has_status(s) &&
-		    now_ms - s->status_ms >= GOSSIP_FIRST_MS && is_behind(s) &&
-		    may_take(s))
+		    now_ms - s->status_ms >= GOSSIP_FIRST_MS &&
+		    is_behind(s, now_ms) && may_take(s))
 			join(s);
 	}
 }

@@ -31,6 +31,13 @@ struct session;
 /* Looked at for one peer in one go, and what one of them counts in a round. */
 #define GOSSIP_LOOKS_MAX 4096u
 #define GOSSIP_LOOK_COST 16u
+/*
+ * A change of interest has the pool looked at again, a part in each go. Nobody
+ * has that begun oftener than this, but for a few times at first; changes that
+ * come meanwhile are looked at together.
+ */
+#define GOSSIP_RESCAN_S       10u
+#define GOSSIP_RESCAN_BURST_S 40u
 /* So long others are served first. */
 #define GOSSIP_PATIENCE_MS 2
 

@@ -37,13 +37,17 @@ struct session *session_new(struct node_ring *ring, struct dialed *dialed)
 	return session;
 }
 
-static void forget_before(struct session_cap *cap)
+void session_forget_before(struct session *session)
 {
-	if (!cap->before)
-		return;
-	interest_release(cap->before);
-	free(cap->before);
-	cap->before = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		struct session_cap *cap = &session->caps[i];
+
+		if (!cap->before)
+			continue;
+		interest_release(cap->before);
+		free(cap->before);
+		cap->before = NULL;
+	}
 }
 
 static void leave_greeted(struct session *session)
@@ -65,10 +69,9 @@ void session_free(struct session *session)
 	*session->prev = session->next;
 	if (session->next)
 		session->next->prev = session->prev;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2; i++)
 		interest_release(&session->caps[i].interest);
-		forget_before(&session->caps[i]);
-	}
+	session_forget_before(session);
 	free(session->known);
 	free(session);
 }
@@ -118,14 +121,16 @@ void session_greet(struct session *session)
 /* Keep what was wanted when the peer was told last: see net/gossip. */
 static int remember_before(struct session *session, struct session_cap *cap)
 {
-	if (cap->before || session->cursor == 0)
+	if (session->cursor == 0)
+		return 0;
+	session->wants_rescan = true;
+	if (cap->before)
 		return 0;
 	cap->before = malloc(sizeof(*cap->before));
 	if (!cap->before)
 		return ERR_NOMEM;
 	*cap->before = cap->interest; /* with its topics */
 	cap->interest.topics = NULL;
-	session->rescan_end = session->cursor;
 	return 0;
 }
 

@@ -55,8 +55,12 @@ struct session {
 	TAILQ_ENTRY(session) telling; /* stands in line to be told */
 	bool is_in_line;
 	bool has_more; /* and comes to stand in line when its link is empty */
-	uint64_t rescan_end;
 	uint64_t tell_again_ms;
+	/* After a change of interest: what lies behind the cursor. */
+	bool wants_rescan;
+	uint64_t rescan_at, rescan_end; /* going on; end 0: it is not */
+	uint64_t rescan_ms;             /* none is begun before this */
+	struct bucket rescans;
 	uint64_t *known;
 	uint32_t known_count, known_cap;
 
@@ -68,7 +72,7 @@ struct session {
 	uint64_t rate_until_ms;
 	unsigned bad_envelopes;
 	unsigned bad_requests;
-	struct bucket envelopes, bytes, request_rate;
+	struct bucket envelopes, bytes;
 	struct dialed *dialed; /* we keep this peer */
 	struct sync_ask *ask;  /* we copy its archive */
 };
@@ -86,6 +90,8 @@ void session_told(struct session *session, enum cap cap, unsigned code,
 		  const uint8_t *payload, size_t len);
 /* No Status came in time. */
 void session_check_status(struct session *session, uint64_t now_ms);
+/* All that is wanted now has been told. */
+void session_forget_before(struct session *session);
 bool session_has_status(const struct session *session);
 /* The capability on which this peer is told about envelopes. */
 enum cap session_cap(const struct session *session);

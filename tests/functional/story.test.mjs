@@ -157,6 +157,36 @@ test('a peer is sent what it wants, and nothing else', async (t) => {
 	})
 })
 
+test('a change of interest is told all of it, and not too often', async (t) => {
+	const COUNT = 400
+	const daemon = await Daemon.start(t)
+	const sender = await peer(t).connect(daemon.enode)
+	const { waku } = await peer(t, { caps: ['waku'], topics: [] }).connect(daemon.enode)
+	let told = 0
+	waku.on('envelopes', (envelopes) => { told += envelopes.length })
+	for (let i = 0; i < COUNT; i += 50)
+		await sender.waku.post(Array.from({ length: 50 }, (_, j) => makeEnvelope({
+			topic: Buffer.from(TOPICS[j % 4], 'hex'), size: 500, ttl: 120, pow: 0.00001,
+		})))
+	await sleep(2800)
+	assert.equal(told, 0)
+	/* Many times what one packet holds. */
+	waku.setTopics(TOPICS)
+	await until('all of them', () => waku.seen.size === COUNT)
+	assert.equal(told, COUNT)
+	const changes = 12
+	for (let i = 0; i < changes; i++)
+		for (const topics of [[], TOPICS]) {
+			waku.setTopics(topics)
+			await sleep(350)
+		}
+	assert.ok(told <= COUNT * changes / 2, `${told} told`)
+	/* What is new goes on at once. */
+	const fresh = makeEnvelope({ topic: Buffer.from(TOPICS[0], 'hex') })
+	await sender.waku.post([fresh])
+	await until('a new one', () => waku.seen.has(fresh.hash))
+})
+
 test('the daemon dials its static peers and comes back to them', async (t) => {
 	const js = peer(t)
 	const enode = await js.listen()
