@@ -83,6 +83,8 @@ static struct metric *end_metric(const struct link *link)
 			return m->refused;
 		if (link->end.err == ERR_TIMEOUT)
 			return m->timeout;
+		if (link->end.err == ERR_FULL)
+			return m->too_many;
 		return is_bad ? m->garbage : m->lost;
 	}
 	if (is_bad)
@@ -118,6 +120,7 @@ static struct link *slot_take(struct link_set *set)
 	node_init(&link->output);
 	node_init(&link->timer);
 	node_init(&link->dead);
+	node_init(&link->shaking);
 	return link;
 }
 
@@ -219,14 +222,19 @@ static bool is_handshake(const struct link *link)
 	       (link->state == LINK_KEYS || link->state == LINK_HELLO);
 }
 
-static void count_handshake(struct link_set *set, bool before, bool after)
+static void count_handshake(struct link *link, bool before, bool after)
 {
+	struct link_set *set = link->set;
+
 	if (before == after)
 		return;
-	if (after)
+	if (after) {
 		set->handshakes++;
-	else
+		node_append(&set->shaking, &link->shaking);
+	} else {
 		set->handshakes--;
+		node_remove(&link->shaking);
+	}
 	metric_change(set->metrics.handshakes_now, after ? 1 : -1);
 }
 
@@ -240,7 +248,7 @@ void link_move(struct link *link, enum link_state state)
 		uncount_open(link);
 	link->state = (uint8_t)state;
 	link->since_ms = link_now(link->set);
-	count_handshake(link->set, before, is_handshake(link));
+	count_handshake(link, before, is_handshake(link));
 	if (state >= LINK_ENDING) {
 		link_in_drop(link);
 		link_in_update_pause(link);
@@ -410,6 +418,27 @@ static void sock_sent(void *owner)
 	link_out_sent(owner);
 }
 
+static int limits_take(struct link_set *set, const struct sockaddr *addr)
+{
+	uint64_t ip = link_prefix_ip(addr);
+	int err =
+		link_limit_take(set->limits->by_ip, ip, set->config.per_ip_max);
+
+	if (err)
+		return err;
+	err = link_limit_take(set->limits->by_net, link_prefix_net(addr),
+			      set->config.per_net_max);
+	if (err)
+		link_limit_give(set->limits->by_ip, ip);
+	return err;
+}
+
+static void limits_give(struct link_set *set, const struct sockaddr *addr)
+{
+	link_limit_give(set->limits->by_ip, link_prefix_ip(addr));
+	link_limit_give(set->limits->by_net, link_prefix_net(addr));
+}
+
 static void finalize(struct link *link)
 {
 	/* That a freed node has left its list is more than the analyzer sees.
@@ -425,12 +454,8 @@ static void finalize(struct link *link)
 		  log_bool("opened", link->is_opened), log_err(link->end.err));
 	if (link->is_opened || link->is_outgoing)
 		set->handler.closed(set->ctx, link, &link->end);
-	if (link->is_limited) {
-		link_limit_give(set->limits->by_ip,
-				link_prefix_ip(&link->addr.any));
-		link_limit_give(set->limits->by_net,
-				link_prefix_net(&link->addr.any));
-	}
+	if (link->is_limited)
+		limits_give(set, &link->addr.any);
 	link_out_release(link);
 	rlpx_handshake_free(link->handshake);
 	rlpx_streams_release(&link->streams);
@@ -473,19 +498,55 @@ static void copy_addr(struct link *link, const struct sockaddr *addr,
 	memcpy(&link->addr, addr, len);
 }
 
-static int limits_take(struct link_set *set, const struct sockaddr *addr)
-{
-	uint64_t ip = link_prefix_ip(addr);
-	int err =
-		link_limit_take(set->limits->by_ip, ip, set->config.per_ip_max);
+/* Handshakes looked at to find one that may be ended for another. */
+#define CROWD_LOOKS 8
 
-	if (err)
-		return err;
-	err = link_limit_take(set->limits->by_net, link_prefix_net(addr),
-			      set->config.per_net_max);
-	if (err)
-		link_limit_give(set->limits->by_ip, ip);
-	return err;
+/* How many handshakes are of this address, and of its network. */
+static void count_alike(const struct link_set *set, const struct sockaddr *addr,
+			unsigned *ip, unsigned *net)
+{
+	uint64_t prefix_ip = link_prefix_ip(addr);
+	uint64_t prefix_net = link_prefix_net(addr);
+
+	*ip = *net = 0;
+	for (struct node *n = set->shaking.next; n != &set->shaking;
+	     n = n->next) {
+		const struct link *link = LINK_OF(n, shaking);
+
+		*ip += link_prefix_ip(&link->addr.any) == prefix_ip;
+		*net += link_prefix_net(&link->addr.any) == prefix_net;
+	}
+}
+
+/*
+ * All places for handshakes are taken. Whose address or network holds more of
+ * them than the newcomer's would loses one, so that nobody keeps others out by
+ * saying nothing. Of the oldest only, which bounds the work.
+ */
+static bool make_room(struct link_set *set, const struct sockaddr *addr)
+{
+	struct node *n = set->shaking.next;
+	unsigned own_ip, own_net;
+
+	count_alike(set, addr, &own_ip, &own_net);
+	for (unsigned i = 0; i < CROWD_LOOKS && n != &set->shaking; i++) {
+		struct link *link = LINK_OF(n, shaking);
+		unsigned ip, net;
+
+		n = n->next;
+		count_alike(set, &link->addr.any, &ip, &net);
+		if (ip <= own_ip + 1 && net <= own_net + 1)
+			continue;
+		link_abort(link, ERR_FULL);
+		return true;
+	}
+	return false;
+}
+
+static bool has_room(struct link_set *set, const struct sockaddr *addr)
+{
+	return set->handshakes < set->config.handshakes_max ||
+	       make_room(set, addr);
 }
 
 static struct metric *accept_link(struct link_set *set, struct ring_sock *sock,
@@ -495,19 +556,16 @@ static struct metric *accept_link(struct link_set *set, struct ring_sock *sock,
 
 	if (set->is_stopping)
 		return set->metrics.lost;
-	if (set->handshakes >= set->config.handshakes_max)
-		return set->metrics.too_many;
 	if (limits_take(set, addr))
 		return set->metrics.per_address;
-	link = slot_take(set);
+	link = has_room(set, addr) ? slot_take(set) : NULL;
 	if (link)
 		link->handshake = rlpx_handshake_new(set->config.key, NULL);
 	if (!link || !link->handshake) {
 		if (link)
 			slot_give(link);
 		free(link);
-		link_limit_give(set->limits->by_ip, link_prefix_ip(addr));
-		link_limit_give(set->limits->by_net, link_prefix_net(addr));
+		limits_give(set, addr);
 		return set->metrics.too_many;
 	}
 	link->sock = sock;
@@ -622,6 +680,7 @@ int link_set_new(struct ring *ring, const struct link_config *config,
 	node_init(&set->crypto);
 	node_init(&set->output);
 	node_init(&set->dead);
+	node_init(&set->shaking);
 	metrics_init(&set->metrics);
 	hello_init(set);
 	link_timer_init(set);

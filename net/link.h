@@ -42,7 +42,8 @@ struct link_config {
 	uint16_t port;           /* listen port told in Hello; 0 for clients */
 	bool caps[CAP_COUNT];    /* offered */
 	unsigned links_max;      /* in this set */
-	unsigned handshakes_max; /* in handshake at once */
+	unsigned handshakes_max; /* incoming, in handshake at once; beyond it
+				    who holds most of them gives one up */
 	unsigned per_ip_max;     /* links of one IPv4 address or IPv6 /48; 0: no
 				    bound */
 	unsigned per_net_max;    /* links of one IPv4 /24 or IPv6 /32... ; 0: no

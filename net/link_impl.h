@@ -129,7 +129,8 @@ struct link {
 	struct node output; /* has something to seal or send */
 	struct node timer;
 	struct node dead;
-	uint64_t due_ms; /* of the timer, when it is set */
+	struct node shaking; /* an incoming one in handshake */
+	uint64_t due_ms;     /* of the timer, when it is set */
 
 	/* Receiving: bytes stand in `held` or in `in`, from in_start. */
 	struct ring_buf *held;
@@ -216,7 +217,8 @@ struct link_set {
 	struct link_limits *limits;     /* ours, or the config's */
 	struct link_limits *own_limits; /* NULL: they are shared */
 	struct node input, crypto, output, dead;
-	bool is_again; /* work is left: another round at once */
+	struct node shaking; /* the oldest first */
+	bool is_again;       /* work is left: another round at once */
 	bool is_stopping;
 	struct link_flight *flights; /* spare ones */
 	unsigned flights_spare;

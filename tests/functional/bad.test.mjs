@@ -7,8 +7,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import * as crypto from 'node:crypto'
 import {
-	CODE, FULL_BLOOM, JsPeer, RLP, concat, hex, keccak256, makeEnvelope, now, passwordKey, rlpList, seal, sleep, snappy, unhex,
-	within,
+	CODE, FULL_BLOOM, JsPeer, RLP, makeEnvelope, now, passwordKey, rlpList, seal, sleep, snappy, unhex, within,
 } from './peer.mjs'
 import { Daemon, run, runOk, until } from './harness.mjs'
 
@@ -163,6 +162,11 @@ test('capability messages', async (t) => {
 		const { envelopes } = await connection.waku.history({ bloom: FULL_BLOOM, from: now() - 60, to: 0 })
 		assert.equal(envelopes.length, 1)
 	})
+
+	await t.test('a packet of more than a mebibyte is taken', async () => {
+		const large = Array.from({ length: 3 }, () => makeEnvelope({ size: 400000, pow: 0.00001 }))
+		assert.deepEqual((await (await connect()).waku.post(large)).errors, [])
+	})
 })
 
 test('envelopes that are refused', async (t) => {
@@ -197,16 +201,9 @@ test('envelopes that are refused', async (t) => {
 	assert.equal(envelopes.length, 2)
 })
 
-/* Valid but for its proof of work. */
+/* Valid but for its proof of work: a thirtieth of what the server asks for. */
 function weak() {
-	for (;;) {
-		const data = crypto.randomBytes(300)
-		const rlp = RLP.encode([now() + 100, 100, unhex('01020304'), Uint8Array.from(data), 1])
-		const short = RLP.encode([now() + 100, 100, unhex('01020304'), Uint8Array.from(data)])
-		const hash = keccak256(concat(short, unhex('0000000000000001')))
-		if (hash[0] !== 0)
-			return { rlp, hash: hex(keccak256(rlp)) }
-	}
+	return makeEnvelope({ size: 300, ttl: 100, pow: 0, most: 0.00005 })
 }
 
 test('requests that are refused', async (t) => {
@@ -258,7 +255,7 @@ test('requests that are refused', async (t) => {
 	await t.test('too many at once are told so, and served later', async () => {
 		const fresh = await peer(t).connect(daemon.enode)
 		let told
-		for (let i = 0; i < 80 && told === undefined; i++)
+		for (let i = 0; i < 300 && told === undefined; i++)
 			told = await refusal(fresh.waku, {})
 		assert.equal(told, 'rate limit exceeded')
 		await sleep(1500)
@@ -294,4 +291,22 @@ test('a peer that never reads delays nobody else', async (t) => {
 		assert.equal(code, 0, stderr)
 	}
 	await until('the rude peer is let go or kept at bay', async () => (await daemon.http('/readyz')).status === 200)
+})
+
+test('an address that only begins handshakes keeps no other one out', async (t) => {
+	const daemon = await Daemon.start(t, {
+		args: ['--net.rings', '1', '--net.handshakes_max', '8', '--net.handshake_timeout', '60s'],
+	})
+	const silent = Array.from({ length: 8 }, () => daemon.raw('127.0.0.2'))
+	t.after(() => silent.forEach(({ socket }) => socket.destroy()))
+	const shaking = () => daemon.metric('restante_links', 'handshake')
+	await until('all places are taken', async () => await shaking() === 8)
+	/* One more of its own is refused. */
+	const ninth = daemon.raw('127.0.0.2')
+	await within(5000, 'refusal', ninth.closed)
+	assert.equal(await shaking(), 8)
+	/* Others are served, one after the other and at once. */
+	await runOk(['canary', daemon.enode])
+	await runOk(['post', daemon.enode, '--count', '10', '--connections', '3', '--pow', '0.00001'])
+	assert.ok(await daemon.metric('restante_links_total', 'too_many') >= 2)
 })

@@ -232,8 +232,8 @@ export class Daemon {
 	}
 
 	/* A plain TCP connection; answers {socket, data(), closed}. */
-	raw() {
-		const socket = netConnect(this.port, '127.0.0.1')
+	raw(localAddress = '127.0.0.1') {
+		const socket = netConnect({ port: this.port, host: '127.0.0.1', localAddress })
 		const parts = []
 		socket.on('data', (data) => parts.push(data))
 		socket.on('error', () => {})
