@@ -90,6 +90,17 @@ static int complain(const char *why)
 	return EXIT_FAILED;
 }
 
+/* A server whose standard output is closed serves all the same. */
+static void tell(const char *enode)
+{
+	(void)printf("%s\n", enode);
+	if (fflush(stdout) == 0)
+		return;
+	LOG_UNUSUAL("the enode URL could not be printed",
+		    log_text("enode", enode));
+	clearerr(stdout);
+}
+
 static int serve(const struct server_config *config)
 {
 	struct server *server = NULL;
@@ -104,8 +115,7 @@ static int serve(const struct server_config *config)
 	if (server_start(config, &server, why))
 		return complain(why);
 	server_enode(server, enode);
-	(void)printf("%s\n", enode);
-	(void)fflush(stdout);
+	tell(enode);
 	signal = wait_for_signal(server, &stop);
 	LOG_INFO("stopping",
 		 log_text("signal", signal == SIGINT ? "SIGINT" : "SIGTERM"));

@@ -1,9 +1,10 @@
 /* The commands against a server, and against an archive that is closed. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync, openSync, writeSync, closeSync } from 'node:fs'
 import { JsPeer, hex, keccak256, makeEnvelope, readEnvelope, unhex } from './peer.mjs'
-import { Daemon, freePort, join, run, runOk, tempDir } from './harness.mjs'
+import { Daemon, RESTANTE, freePort, join, run, runOk, tempDir } from './harness.mjs'
 
 const lines = (path) => readFileSync(path, 'utf8').split('\n').filter(Boolean)
 const objects = (path) => lines(path).map((line) => JSON.parse(line))
@@ -243,3 +244,34 @@ async function newKey(dir) {
 	await runOk(['keygen', path])
 	return path
 }
+
+/* A command of the shell in which $R is the program. */
+const shell = (line, ...words) => new Promise((resolve) => {
+	execFile('/bin/sh', ['-c', line, 'sh', ...words], { env: { ...process.env, R: RESTANTE } },
+		(err, stdout, stderr) => resolve({ code: err?.code ?? 0, stdout, stderr }))
+})
+
+test('what could not be written was not done', async (t) => {
+	const dir = tempDir(t)
+	const key = join(dir, 'key')
+	await runOk(['keygen', key])
+	for (const words of ['version', 'check-config', 'check-config example', `keygen --print ${key}`, '--help', 'serve --help'])
+		for (const place of ['>/dev/full', '>&-']) {
+			const { code, stderr } = await shell(`"$R" ${words} ${place}`)
+			assert.equal(code, 1, `${words} ${place}: ${stderr}`)
+			assert.match(stderr, /standard output/)
+		}
+	/* Somebody who has seen enough. */
+	assert.equal((await shell('"$R" check-config | head -1')).stdout.split('\n').length, 2)
+})
+
+test('a server without standard files keeps its own apart', async (t) => {
+	const data = join(tempDir(t), 'data')
+	const { code } = await shell(
+		'"$R" serve --datadir "$1" --listen 127.0.0.1:0 --private-http "" <&- >&- 2>&- & p=$!; sleep 2; kill $p; wait $p', data)
+	assert.equal(code, 0)
+	assert.match((await runOk(['fsck', '--datadir', data])).stdout, /sound/)
+	for (const name of readdirSync(data, { recursive: true }))
+		if (statSync(join(data, name)).isFile())
+			assert.ok(!readFileSync(join(data, name)).includes('enode://'), name)
+})
