@@ -5,7 +5,7 @@
 #include "bench/scenarios.h"
 #include "bench/work.h"
 
-#define PACKET_MAX  (1u << 20) /* net.packet_max, as it comes */
+#define PACKET_MAX  (1u << 20) /* what peers of the network send at most */
 #define OVERHEAD    48u        /* of an envelope beside its data, at most */
 #define ROUND_BYTES (96u << 20)
 #define WARM_COUNT  20000u
