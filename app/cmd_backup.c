@@ -1,13 +1,7 @@
-#include <errno.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "app/backup.h"
-#include "app/client_args.h"
 #include "app/command.h"
-#include "app/copy.h"
-#include "app/progress.h"
 #include "app/version.h"
 #include "auth/ledger.h"
 #include "core/clock.h"
@@ -40,11 +34,9 @@ static const struct usage usage = {
 };
 
 struct backing {
-	const char *from, *to;
+	struct backup backup; /* first */
 	bool has_nodekey, has_payments;
 	struct archive_backup archive;
-	struct progress progress;
-	char why[COPY_WHY_MAX];
 };
 
 static void show(void *ctx, uint64_t done, uint64_t all)
@@ -53,17 +45,18 @@ static void show(void *ctx, uint64_t done, uint64_t all)
 	char text[PROGRESS_SIZE_MAX];
 
 	progress_size((double)done, text);
-	progress_show(&b->progress, all ? (double)done / (double)all : 1, text);
+	progress_show(&b->backup.progress, all ? (double)done / (double)all : 1,
+		      text);
 }
 
 static int copy_archive(struct backing *b)
 {
 	char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX];
 
-	backup_path(b->from, BACKUP_ARCHIVE, from);
-	backup_path(b->to, BACKUP_ARCHIVE, to);
-	return archive_backup(from, to, &b->archive, show, b, b->why,
-			      sizeof(b->why));
+	backup_path(b->backup.datadir, BACKUP_ARCHIVE, from);
+	backup_path(b->backup.dir, BACKUP_ARCHIVE, to);
+	return archive_backup(from, to, &b->archive, show, b, b->backup.why,
+			      sizeof(b->backup.why));
 }
 
 static int copy_payments(struct backing *b)
@@ -71,9 +64,9 @@ static int copy_payments(struct backing *b)
 	char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX];
 	int err;
 
-	backup_path(b->from, BACKUP_PAYMENTS, from);
-	backup_path(b->to, BACKUP_PAYMENTS, to);
-	err = ledger_backup(from, to, b->why, sizeof(b->why));
+	backup_path(b->backup.datadir, BACKUP_PAYMENTS, from);
+	backup_path(b->backup.dir, BACKUP_PAYMENTS, to);
+	err = ledger_backup(from, to, b->backup.why, sizeof(b->backup.why));
 	b->has_payments = !err;
 	return err == ERR_NOTFOUND ? 0 : err; /* it has never been paid */
 }
@@ -85,9 +78,9 @@ static int copy_nodekey(struct backing *b)
 
 	if (!b->has_nodekey)
 		return 0;
-	backup_path(b->from, BACKUP_NODEKEY, from);
-	backup_path(b->to, BACKUP_NODEKEY, to);
-	return copy_file(from, to, &bytes, b->why);
+	backup_path(b->backup.datadir, BACKUP_NODEKEY, from);
+	backup_path(b->backup.dir, BACKUP_NODEKEY, to);
+	return copy_file(from, to, &bytes, b->backup.why);
 }
 
 /* Last: a backup without it was not finished. */
@@ -96,19 +89,22 @@ static int mark(struct backing *b)
 	char path[BACKUP_PATH_MAX], text[128];
 	int err;
 
-	backup_path(b->to, BACKUP_MARK, path);
+	backup_path(b->backup.dir, BACKUP_MARK, path);
 	(void)snprintf(text, sizeof(text), BACKUP_HEAD "made %u\nversion %s\n",
 		       clock_wall_s(), VERSION_TEXT);
-	err = copy_sync(b->to, b->why);
+	err = copy_sync(b->backup.dir, b->backup.why);
 	if (!err)
-		err = copy_text(path, text, b->why);
-	return err ? err : copy_sync(b->to, b->why);
+		err = copy_text(path, text, b->backup.why);
+	return err ? err : copy_sync(b->backup.dir, b->backup.why);
 }
 
-static int back_up(struct backing *b)
+static int back_up(struct backup *backup)
 {
-	int err = copy_make_empty(b->to, b->why);
+	struct backing *b = (struct backing *)backup;
+	int err;
 
+	b->has_nodekey = settings_bool(backup->options, "nodekey");
+	err = copy_make_empty(backup->dir, backup->why);
 	if (!err)
 		err = copy_archive(b);
 	if (!err)
@@ -118,37 +114,20 @@ static int back_up(struct backing *b)
 	return err ? err : mark(b);
 }
 
+static void tell(const struct backup *backup)
+{
+	const struct backing *b = (const struct backing *)backup;
+	char size[PROGRESS_SIZE_MAX];
+
+	progress_size((double)b->archive.bytes, size);
+	printf("%s: %u slices, %s%s%s", backup->dir, b->archive.slices, size,
+	       b->has_payments ? ", payments" : "",
+	       b->has_nodekey ? ", node key" : ", no node key");
+}
+
 int cmd_backup(int argc, char **argv)
 {
 	struct backing b = {0};
-	char size[PROGRESS_SIZE_MAX];
-	struct args args;
-	int status;
-	int err;
 
-	if (!args_parse(&usage, argc, argv, &args, &status))
-		return status;
-	b.from = settings_text(args.options, "datadir");
-	b.to = args.operands[0];
-	b.has_nodekey = settings_bool(args.options, "nodekey");
-	if (strlen(b.to) > BACKUP_DIR_MAX) {
-		client_args_complain(&usage, "%s: is too long a path", b.to);
-		args_release(&args);
-		return EXIT_USAGE;
-	}
-	progress_start(&b.progress, "backup");
-	err = back_up(&b);
-	progress_end(&b.progress);
-	progress_size((double)b.archive.bytes, size);
-	if (err)
-		client_args_complain(&usage, "%s",
-				     b.why[0] ? b.why : err_str(err));
-	else
-		printf("%s: %u slices, %s%s%s (%.2f s)\n", b.to,
-		       b.archive.slices, size,
-		       b.has_payments ? ", payments" : "",
-		       b.has_nodekey ? ", node key" : ", no node key",
-		       progress_seconds(&b.progress));
-	args_release(&args);
-	return err ? EXIT_FAILED : EXIT_OK;
+	return backup_command(&usage, argc, argv, &b.backup, back_up, tell);
 }

@@ -1,14 +1,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/backup.h"
-#include "app/client_args.h"
 #include "app/command.h"
-#include "app/copy.h"
-#include "app/progress.h"
 #include "auth/ledger.h"
 #include "core/err.h"
 #include "storage/archive.h"
@@ -38,12 +34,9 @@ static const struct usage usage = {
 };
 
 struct restoring {
-	const char *from, *to;
+	struct backup backup; /* first */
 	char stage[BACKUP_PATH_MAX];
-	bool is_checking;
 	uint64_t bytes;
-	struct progress progress;
-	char why[COPY_WHY_MAX];
 };
 
 static bool has(const char *dir, const char *name)
@@ -60,7 +53,7 @@ static int check_mark(struct restoring *r)
 	size_t size = 0;
 	FILE *file;
 
-	backup_path(r->from, BACKUP_MARK, path);
+	backup_path(r->backup.dir, BACKUP_MARK, path);
 	file = fopen(path, "re");
 	if (file) {
 		size = fread(head, 1, sizeof(head) - 1, file);
@@ -68,7 +61,7 @@ static int check_mark(struct restoring *r)
 	}
 	if (size == sizeof(head) - 1 && strcmp(head, BACKUP_HEAD) == 0)
 		return 0;
-	(void)snprintf(r->why, sizeof(r->why), "%s: %s", path,
+	(void)snprintf(r->backup.why, sizeof(r->backup.why), "%s: %s", path,
 		       file ? "is of another version of restante"
 			    : "is missing: this is no backup, or it was not "
 			      "finished");
@@ -79,14 +72,14 @@ static int bring(struct restoring *r, const char *name)
 {
 	char from[BACKUP_PATH_MAX], to[BACKUP_PATH_MAX];
 
-	backup_path(r->from, name, from);
+	backup_path(r->backup.dir, name, from);
 	backup_path(r->stage, name, to);
-	if (!has(r->from, name))
+	if (!has(r->backup.dir, name))
 		return 0;
-	progress_show(&r->progress, -1, name);
+	progress_show(&r->backup.progress, -1, name);
 	return strcmp(name, BACKUP_NODEKEY) == 0
-		       ? copy_file(from, to, &r->bytes, r->why)
-		       : copy_folder(from, to, &r->bytes, r->why);
+		       ? copy_file(from, to, &r->bytes, r->backup.why)
+		       : copy_folder(from, to, &r->bytes, r->backup.why);
 }
 
 static void show(void *ctx, uint64_t done, uint64_t all)
@@ -100,16 +93,16 @@ static int check(struct restoring *r)
 	int err;
 
 	backup_path(r->stage, BACKUP_ARCHIVE, path);
-	err = archive_fsck(path, false, stderr, show, &r->progress);
+	err = archive_fsck(path, false, stderr, show, &r->backup.progress);
 	if (!err && has(r->stage, BACKUP_PAYMENTS)) {
 		backup_path(r->stage, BACKUP_PAYMENTS, path);
 		err = ledger_fsck(path, stderr);
 	}
 	if (err)
-		(void)snprintf(r->why, sizeof(r->why),
+		(void)snprintf(r->backup.why, sizeof(r->backup.why),
 			       "%s: %s; nothing was restored, what was copied "
 			       "is in %s",
-			       r->from, err_str(err), r->stage);
+			       r->backup.dir, err_str(err), r->stage);
 	return err;
 }
 
@@ -119,7 +112,7 @@ static int make_lock(struct restoring *r)
 	char path[BACKUP_PATH_MAX];
 
 	backup_path(r->stage, BACKUP_ARCHIVE "/LOCK", path);
-	return copy_text(path, "", r->why);
+	return copy_text(path, "", r->backup.why);
 }
 
 static int move(struct restoring *r, const char *name)
@@ -129,11 +122,11 @@ static int move(struct restoring *r, const char *name)
 	if (!has(r->stage, name))
 		return 0;
 	backup_path(r->stage, name, from);
-	backup_path(r->to, name, to);
+	backup_path(r->backup.datadir, name, to);
 	if (rename(from, to) == 0)
 		return 0;
-	(void)snprintf(r->why, sizeof(r->why), "%s: cannot be moved: %s", from,
-		       err_system(errno));
+	(void)snprintf(r->backup.why, sizeof(r->backup.why),
+		       "%s: cannot be moved: %s", from, err_system(errno));
 	return ERR_IO;
 }
 
@@ -145,23 +138,26 @@ static int take(struct restoring *r)
 	if (!err)
 		err = move(r, BACKUP_PAYMENTS);
 	if (!err)
-		err = copy_sync(r->to, r->why);
+		err = copy_sync(r->backup.datadir, r->backup.why);
 	if (!err)
 		err = move(r, BACKUP_ARCHIVE);
 	if (err)
 		return err;
 	(void)rmdir(r->stage);
-	return copy_sync(r->to, r->why);
+	return copy_sync(r->backup.datadir, r->backup.why);
 }
 
-static int restore(struct restoring *r)
+static int restore(struct backup *backup)
 {
-	int err = check_mark(r);
+	struct restoring *r = (struct restoring *)backup;
+	int err;
 
+	backup_path(backup->datadir, STAGE, r->stage);
+	err = check_mark(r);
 	if (!err)
-		err = copy_make_empty(r->to, r->why);
+		err = copy_make_empty(backup->datadir, backup->why);
 	if (!err)
-		err = copy_make_empty(r->stage, r->why);
+		err = copy_make_empty(r->stage, backup->why);
 	if (!err)
 		err = bring(r, BACKUP_ARCHIVE);
 	if (!err)
@@ -170,45 +166,28 @@ static int restore(struct restoring *r)
 		err = bring(r, BACKUP_PAYMENTS);
 	if (!err)
 		err = bring(r, BACKUP_NODEKEY);
-	if (!err && r->is_checking)
+	if (!err && settings_bool(backup->options, "check"))
 		err = check(r);
 	return err ? err : take(r);
+}
+
+static void tell(const struct backup *backup)
+{
+	const struct restoring *r = (const struct restoring *)backup;
+	bool has_key = has(backup->datadir, BACKUP_NODEKEY);
+	char size[PROGRESS_SIZE_MAX];
+
+	progress_size((double)r->bytes, size);
+	printf("%s: %s%s%s", backup->datadir, size,
+	       has(backup->datadir, BACKUP_PAYMENTS) ? ", payments" : "",
+	       has_key ? ", node key"
+		       : ", no node key: put the server's there, or a new one "
+			 "is made at the start");
 }
 
 int cmd_restore(int argc, char **argv)
 {
 	struct restoring r = {0};
-	char size[PROGRESS_SIZE_MAX];
-	struct args args;
-	int status;
-	int err;
 
-	if (!args_parse(&usage, argc, argv, &args, &status))
-		return status;
-	r.from = args.operands[0];
-	r.to = settings_text(args.options, "datadir");
-	r.is_checking = settings_bool(args.options, "check");
-	if (strlen(r.from) > BACKUP_DIR_MAX) {
-		client_args_complain(&usage, "%s: is too long a path", r.from);
-		args_release(&args);
-		return EXIT_USAGE;
-	}
-	backup_path(r.to, STAGE, r.stage);
-	progress_start(&r.progress, "restore");
-	err = restore(&r);
-	progress_end(&r.progress);
-	progress_size((double)r.bytes, size);
-	if (err)
-		client_args_complain(&usage, "%s",
-				     r.why[0] ? r.why : err_str(err));
-	else
-		printf("%s: %s%s%s (%.2f s)\n", r.to, size,
-		       has(r.to, BACKUP_PAYMENTS) ? ", payments" : "",
-		       has(r.to, BACKUP_NODEKEY)
-			       ? ", node key"
-			       : ", no node key: put the server's there, or a "
-				 "new one is made at the start",
-		       progress_seconds(&r.progress));
-	args_release(&args);
-	return err ? EXIT_FAILED : EXIT_OK;
+	return backup_command(&usage, argc, argv, &r.backup, restore, tell);
 }

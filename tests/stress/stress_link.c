@@ -4,10 +4,8 @@
  */
 #include <arpa/inet.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "core/err.h"
 #include "net/link.h"
 #include "net/ring.h"
@@ -286,24 +284,16 @@ static void test_dial(enum ring_engine engine)
 	echo_server_stop(&s);
 }
 
-static bool test_engine(enum ring_engine engine, const char *name)
+static bool test_all(enum ring_engine engine)
 {
-	uint64_t start = clock_mono_ms();
-
-	if (!test_echo(engine)) {
-		printf("%s: not to be had here\n", name);
+	if (!test_echo(engine))
 		return false;
-	}
-	printf("%s: echo %lu ms\n", name,
-	       (unsigned long)(clock_mono_ms() - start));
 	test_dial(engine);
-	printf("%s: %lu ms\n", name, (unsigned long)(clock_mono_ms() - start));
 	return true;
 }
 
 int main(void)
 {
-	CHECK(test_engine(RING_EPOLL, "epoll"));
-	(void)test_engine(RING_URING, "io_uring");
+	echo_server_engines(test_all);
 	return 0;
 }

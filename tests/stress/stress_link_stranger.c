@@ -438,24 +438,18 @@ static void test_limits(enum ring_engine engine)
 	echo_server_stop(&s);
 }
 
-static bool test_engine(enum ring_engine engine, const char *name)
+static bool test_all(enum ring_engine engine)
 {
-	uint64_t start = clock_mono_ms();
-
-	if (!test_strangers(engine)) {
-		printf("%s: not to be had here\n", name);
+	if (!test_strangers(engine))
 		return false;
-	}
 	test_deadlines(engine);
 	test_stalled_write(engine);
 	test_limits(engine);
-	printf("%s: %lu ms\n", name, (unsigned long)(clock_mono_ms() - start));
 	return true;
 }
 
 int main(void)
 {
-	CHECK(test_engine(RING_EPOLL, "epoll"));
-	(void)test_engine(RING_URING, "io_uring");
+	echo_server_engines(test_all);
 	return 0;
 }

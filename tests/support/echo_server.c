@@ -1,6 +1,7 @@
 #include "tests/support/echo_server.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/err.h"
@@ -169,4 +170,22 @@ void echo_server_stop(struct echo_server *s)
 void echo_server_wait_quiet(struct echo_server *s)
 {
 	WAIT_FOR(atomic_load(&s->closed) >= atomic_load(&s->opened));
+}
+
+static bool is_there(bool (*test)(enum ring_engine engine),
+		     enum ring_engine engine, const char *name)
+{
+	uint64_t start = clock_mono_ms();
+	bool was_run = test(engine);
+
+	printf("%s: %s, %lu ms\n", name,
+	       was_run ? "done" : "not to be had here",
+	       (unsigned long)(clock_mono_ms() - start));
+	return was_run;
+}
+
+void echo_server_engines(bool (*test)(enum ring_engine engine))
+{
+	CHECK(is_there(test, RING_EPOLL, "epoll"));
+	(void)is_there(test, RING_URING, "io_uring");
 }

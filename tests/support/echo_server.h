@@ -44,4 +44,10 @@ void echo_server_stop(struct echo_server *s);
 /* Until every link that was opened has been closed. */
 void echo_server_wait_quiet(struct echo_server *s);
 
+/*
+ * Run a test over each engine. False from it: there is no such engine here,
+ * which only io_uring may be.
+ */
+void echo_server_engines(bool (*test)(enum ring_engine engine));
+
 #endif
