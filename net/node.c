@@ -28,7 +28,6 @@
 #define MAILBOX_MAX     65536
 #define TICK_MS         100
 #define DRAIN_MAX_MS    2000 /* for what is under way to come home */
-#define CLOSE_MAX_MS    1500 /* for Disconnects to be written */
 #define EXPIRE_PARTS    10   /* of the pool, a tick: all of it each second */
 #define PAGE_BYTES_MIN  4096u
 
