@@ -70,8 +70,11 @@ void admin_run(const struct admin_host *host, const char *verb,
 			   "an object of texts is wanted");
 	} else if (!call.payments && i >= WITHOUT_PAYMENTS) {
 		call_error(&call, 409, "nothing_sold",
-			   "payments are not set up: payments.mode is free "
-			   "and there is no option");
+			   "nothing is for sale here: write a chain and an "
+			   "option into the settings (restante check-config "
+			   "example shows them) and restart; payments.mode "
+			   "may stay free, and from then on admin mode changes "
+			   "it without a restart");
 	} else {
 		if (call.payments)
 			call.ledger = payments_ledger(call.payments);

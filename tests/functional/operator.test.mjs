@@ -107,6 +107,33 @@ test('the last word about the mode counts, over restarts', async (t) => {
 	await shop.fsck()
 })
 
+test('a server that is free is made paid without a restart, when it has something to sell', async (t) => {
+	const plain = await Daemon.start(t)
+	const refused = await run(['admin', 'mode', 'paid', '--reason', 'money', '--datadir', join(plain.dir, 'data')])
+	assert.equal(refused.code, 1)
+	assert.match(refused.stderr, /nothing is for sale.*chain.*option.*restart/)
+
+	const shop = await Shop.start(t, { payments: { mode: 'free' } })
+	const [, alice] = shop.chain.accounts
+	await shop.fund(alice)
+	const key = keyFile(t)
+	const fetched = async () => (await run(['fetch', shop.daemon.enode, '--nodekey', key.path])).code
+	const flags = async (wanted) => until(`flags ${wanted}`, async () => (await shop.waitOffer()).decoded.flags === wanted)
+	const [free, paid] = [3, 2]
+	assert.equal(shop.offer.decoded.flags, free)
+	assert.equal(await fetched(), 0)
+	await shop.admin('mode', 'paid', '--reason', 'money')
+	await flags(paid)
+	assert.equal(await fetched(), 3)
+	await shop.buy(alice, key.node)
+	assert.equal(await fetched(), 0)
+	await shop.admin('entitlements', 'suspend', key.node, '--reason', 'a quarrel')
+	assert.equal(await fetched(), 3)
+	await shop.admin('mode', 'free', '--reason', 'a feast')
+	await flags(free)
+	assert.equal(await fetched(), 0)
+})
+
 test('peers are listed from every ring, and the log level changes at run time', async (t) => {
 	const daemon = await Daemon.start(t, { config: 'net:\n  rings: 4\n' })
 	const data = join(daemon.dir, 'data')

@@ -186,5 +186,5 @@ test('a server that sells nothing opens nothing', async (t) => {
 	assert.match(asked.stderr, /wmpay/)
 	const admin = await run(['admin', 'stats', '--datadir', `${daemon.dir}/data`])
 	assert.equal(admin.code, 1)
-	assert.match(admin.stderr, /not set up/)
+	assert.match(admin.stderr, /nothing is for sale/)
 })
