@@ -285,7 +285,8 @@ static void run_inbox(struct ledger *ledger, struct inbox *inbox)
 	answer(ledger, tasks, count);
 }
 
-/* Old claims, a few at a time while nothing else is to be done (§18.3). */
+/* Old claims and offers, a few at a time while nothing else is to be done
+ * (§18.3, §4.4). */
 static void keep_pass(struct ledger *ledger)
 {
 	struct group group = {.ledger = ledger};
@@ -314,6 +315,10 @@ static void keep_pass(struct ledger *ledger)
 	for (size_t i = 0; i < count; i++)
 		write_keep(&group, keys[i]);
 	has_more |= write_keep_events(&group, &ledger->keep_event);
+	if (ledger->keeps_offers)
+		ledger->keeps_offers =
+			offers_drop(&group, KEEP_MAX) == KEEP_MAX;
+	has_more |= ledger->keeps_offers;
 	if (group_commit(&group, 0))
 		group_undo(&group);
 	ledger->is_keeping = has_more;
@@ -381,11 +386,12 @@ static void housekeep(struct ledger *ledger)
 
 	watch_clock(ledger);
 	if (ledger->kept_ms == 0 || now_ms - ledger->kept_ms > KEEP_EVERY_MS) {
-		ledger->kept_ms = now_ms;
 		ledger_db_forget_dead(&ledger->db);
 		memset(ledger->keep_from, 0, CLAIM_KEY_SIZE);
 		ledger->keep_event = 0;
+		ledger->keeps_offers = true;
 		ledger->is_keeping = true;
+		ledger->kept_ms = now_ms;
 	}
 	if (ledger->is_keeping)
 		keep_pass(ledger);
@@ -503,74 +509,6 @@ static int load_meta(struct ledger *ledger, struct ledger_tx *tx)
 	return tx->err;
 }
 
-static void drop_offer(struct ledger_tx *tx, uint64_t sequence,
-		       const uint8_t hash[static 32])
-{
-	uint8_t key[8];
-
-	be64_store(key, sequence);
-	ledger_tx_del(tx, TABLE_OFFERS, key, sizeof(key));
-	ledger_tx_del(tx, TABLE_OFFER_IDS, hash, 32);
-}
-
-/* §14: a clock that runs ahead at the start destroys nothing. It is no later
- * than the end of the newest offer: a server at work makes two in that time. */
-static uint64_t sober_now(struct ledger *ledger, struct ledger_tx *tx)
-{
-	uint64_t now_s = ledger_wall_ms(ledger) / 1000;
-	uint8_t hash[32];
-	struct offer newest;
-	MDB_val key, value;
-
-	if (!ledger_tx_last(tx, TABLE_OFFERS, &key, &value) ||
-	    value.mv_size < 32 ||
-	    offer_open((const uint8_t *)value.mv_data + 32, value.mv_size - 32,
-		       &newest, hash))
-		return 0;
-	return now_s < newest.not_after_s ? now_s : newest.not_after_s;
-}
-
-/*
- * Offers that nobody can claim for any more and that no entry has its price
- * from are not kept (§4.4), but for the newest: sequences only rise.
- */
-static int drop_old_offers(struct ledger *ledger, struct ledger_tx *tx)
-{
-	uint64_t now_s = sober_now(ledger, tx);
-	uint64_t window_s = ledger->config.claim_window_s;
-	uint8_t hash[32], from[8] = {0};
-	struct ledger_walk walk;
-	struct offer offer;
-	size_t left = ledger_tx_count(tx, TABLE_OFFERS);
-	bool is_found = true;
-	int err = 0;
-
-	/* What is removed is removed outside of a walk. */
-	while (is_found && left > 1) {
-		is_found = false;
-		ledger_walk_init(&walk, tx, TABLE_OFFERS, from, sizeof(from));
-		while (!err && !is_found && left > 1 &&
-		       ledger_walk_next(&walk)) {
-			const uint8_t *row = walk.value.mv_data;
-			size_t size = walk.value.mv_size;
-
-			left--;
-			if (size < 32 ||
-			    offer_open(row + 32, size - 32, &offer, hash))
-				err = ERR_CORRUPT;
-			else
-				is_found = !offers_is_kept(tx, &offer, now_s,
-							   window_s);
-		}
-		ledger_walk_release(&walk);
-		if (err || !is_found)
-			break;
-		be64_store(from, offer.sequence + 1);
-		drop_offer(tx, offer.sequence, hash);
-	}
-	return err ? err : tx->err;
-}
-
 static int load_offers(struct ledger *ledger, struct ledger_tx *tx)
 {
 	struct kept_offers *offers = NULL, *more;
@@ -642,8 +580,6 @@ static int load(struct ledger *ledger)
 	if (err)
 		return err;
 	err = load_meta(ledger, &tx);
-	if (!err)
-		err = drop_old_offers(ledger, &tx);
 	if (!err)
 		err = load_offers(ledger, &tx);
 	if (!err)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "auth/ledger_private.h"
+#include "core/bytes.h"
 
 #define LIST_FIRST 64
 /* Longer than a claim that came at the end of the window can wait (§19). */
@@ -20,18 +21,59 @@ void offers_mark(struct group *group, const struct offer *offer)
 		ledger_tx_put(&group->tx, TABLE_META, key, sizeof(key), "", 0);
 }
 
-bool offers_is_kept(struct ledger_tx *tx, const struct offer *offer,
-		    uint64_t now_s, uint64_t claim_window_s)
+/* Out of force, and nobody may pay by it any more: another one has come. */
+static uint64_t end_of(const struct kept_offers *offers, size_t i)
 {
-	uint64_t keep_s = offer->pay_window_s + claim_window_s + KEEP_MARGIN_S;
-	uint8_t key[META_KEY_SIZE];
+	const struct offer *offer = &offers->list[i]->offer;
+	const struct offer *next = &offers->list[i + 1]->offer;
+	uint64_t end_s = offer->not_after_s + offer->pay_window_s;
+
+	return end_s > next->not_before_s ? end_s : next->not_before_s;
+}
+
+static bool has_row(struct group *group, enum ledger_table table,
+		    const uint8_t *key, size_t size)
+{
 	MDB_val value;
 
-	if (offer->not_after_s >= now_s || now_s - offer->not_after_s <= keep_s)
-		return true;
-	meta_key(used_name, offer->sequence, key);
-	return ledger_tx_get(tx, TABLE_META, key, sizeof(key), &value) ||
-	       tx->err;
+	return ledger_tx_get(&group->tx, table, key, size, &value);
+}
+
+/* Removes it, unless it is in use or gone by now. */
+static bool drop_one(struct group *group, const struct kept_offer *kept)
+{
+	uint8_t sequence[8], used[META_KEY_SIZE];
+
+	be64_store(sequence, kept->offer.sequence);
+	meta_key(used_name, kept->offer.sequence, used);
+	if (has_row(group, TABLE_META, used, sizeof(used)) ||
+	    !has_row(group, TABLE_OFFERS, sequence, sizeof(sequence)))
+		return false;
+	ledger_tx_del(&group->tx, TABLE_OFFERS, sequence, sizeof(sequence));
+	ledger_tx_del(&group->tx, TABLE_OFFER_IDS, kept->hash, 32);
+	return true;
+}
+
+size_t offers_drop(struct group *group, size_t max)
+{
+	const struct kept_offers *offers = group->offers;
+	uint64_t keep_s = group->ledger->config.claim_window_s + KEEP_MARGIN_S;
+	uint64_t now_s = group->now_s;
+	size_t count = 0;
+
+	if (!offers)
+		return 0;
+	/* §14: a clock that runs ahead destroys nothing. It is no later than
+	 * the end of the newest: a server at work makes two in that time. */
+	if (now_s > offers->list[offers->count - 1]->offer.not_after_s)
+		now_s = offers->list[offers->count - 1]->offer.not_after_s;
+	for (size_t i = 0; i + 1 < offers->count && count < max; i++) {
+		uint64_t end_s = end_of(offers, i);
+
+		if (end_s < now_s && now_s - end_s > keep_s)
+			count += drop_one(group, offers->list[i]);
+	}
+	return count;
 }
 
 static void list_free(struct kept_offers *offers)

@@ -108,9 +108,13 @@ struct kept_offers *offers_with(struct kept_offers *offers,
 				const uint8_t *bytes, size_t size);
 /* An entry of the ledger has this offer's price: it is kept for ever. */
 void offers_mark(struct group *group, const struct offer *offer);
-/* §4.4: is it in use, or may claims for it still come? */
-bool offers_is_kept(struct ledger_tx *tx, const struct offer *offer,
-		    uint64_t now_s, uint64_t claim_window_s);
+/*
+ * Remove up to `max` offers from the disk that nobody can claim for any more
+ * and that no entry has its price from (§4.4), but never the newest: sequences
+ * only rise. In memory they stay until the end, as readers may hold them.
+ * Returns how many.
+ */
+size_t offers_drop(struct group *group, size_t max);
 /* Undo offers_with(): nobody has seen the list. */
 struct kept_offers *offers_without_newest(struct kept_offers *offers);
 void offers_free(struct kept_offers *offers);
@@ -159,6 +163,7 @@ struct ledger {
 	uint64_t kept_ms; /* monotonic: when housekeeping was last begun */
 	uint8_t keep_from[CLAIM_KEY_SIZE];
 	uint64_t keep_event; /* index where the next pass begins */
+	bool keeps_offers;   /* old ones are still to be removed */
 	bool is_keeping;
 	int64_t ahead_ms; /* wall clock minus monotonic, as last seen */
 	bool has_ahead;

@@ -233,6 +233,27 @@ static size_t count_rows(enum ledger_table table)
 	return count;
 }
 
+/* Housekeeping comes when the ledger has nothing else to do. */
+static size_t wait_rows(enum ledger_table table, size_t wanted)
+{
+	size_t count = count_rows(table);
+
+	for (int i = 0; i < 500 && count != wanted; i++) {
+		(void)usleep(10000);
+		count = count_rows(table);
+	}
+	return count;
+}
+
+/* As an hour later. */
+static void keep_house(void)
+{
+	paying_reopen(&p);
+	/* It has looked: what goes after long is gone. */
+	while (p.ledger->kept_ms == 0 || p.ledger->is_keeping)
+		(void)usleep(1000);
+}
+
 /* The offer of the suite is number 1; each is of another day. */
 static void publish(uint64_t first, uint64_t last)
 {
@@ -260,7 +281,7 @@ Test(ledger, a_clock_that_runs_ahead_takes_no_offer_away)
 {
 	publish(2, 5);
 	paying_pass(&p, 10000ull * 86400);
-	paying_reopen(&p);
+	keep_house();
 	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
 }
 
@@ -276,27 +297,46 @@ Test(ledger, offers_of_no_use_go_when_nobody_can_claim_for_them)
 	/* To the last day that a claim may come, and the margin. */
 	paying_pass(&p, (7 + 2 + 1 + 400 + 60) * 86400);
 	publish_now(6);
-	paying_reopen(&p);
+	keep_house();
 	cr_assert_eq(count_rows(TABLE_OFFERS), 6);
 	/* One more, and number 2 has run out; number 1 is in the books. */
 	paying_pass(&p, 86400);
-	paying_reopen(&p);
+	keep_house();
 	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
 	cr_assert_eq(count_rows(TABLE_OFFER_IDS), 5);
-	/* All of them have, but a sequence never comes twice. */
+	/* All of them have. Number 6 was in force until now for whoever paid
+	 * while the server was away, and a sequence never comes twice. */
 	paying_pass(&p, 1000ull * 86400);
 	publish_now(7);
+	keep_house();
+	cr_assert_eq(count_rows(TABLE_OFFERS), 3);
+	paying_pass(&p, 461 * 86400);
+	publish_now(8);
+	keep_house();
+	cr_assert_eq(count_rows(TABLE_OFFERS), 3);
 	paying_reopen(&p);
-	cr_assert_eq(count_rows(TABLE_OFFERS), 2);
-	cr_assert_eq(ledger_read_sequence(p.ledger), 7);
+	cr_assert_eq(ledger_read_sequence(p.ledger), 8);
 	cr_assert_eq(ledger_read_offer_hash(p.ledger, UINT64_MAX, bytes, &len,
 					    &offer, hash),
 		     0);
-	cr_assert_eq(offer.sequence, 7);
+	cr_assert_eq(offer.sequence, 8);
 	cr_assert_eq(ledger_read_offer_hash(p.ledger, PAYING_START_S, bytes,
 					    &len, &offer, hash),
 		     0);
 	cr_assert_eq(offer.sequence, 1);
+}
+
+Test(ledger, offers_of_no_use_go_without_a_restart)
+{
+	publish(2, 5);
+	keep_house();
+	paying_pass(&p, 1000ull * 86400);
+	publish_now(6);
+	cr_assert_eq(count_rows(TABLE_OFFERS), 6);
+	p.ledger->kept_ms = 0; /* an hour has passed */
+	/* Number 5 was in force until now. */
+	cr_assert_eq(wait_rows(TABLE_OFFERS, 2), 2);
+	cr_assert_eq(count_rows(TABLE_OFFER_IDS), 2);
 }
 
 Test(ledger, many_offers_are_held_and_found)
@@ -317,17 +357,6 @@ Test(ledger, many_offers_are_held_and_found)
 		}
 		paying_reopen(&p);
 	}
-}
-
-static size_t wait_events(size_t wanted)
-{
-	size_t count = count_rows(TABLE_EVENTS);
-
-	for (int i = 0; i < 500 && count != wanted; i++) {
-		(void)usleep(10000);
-		count = count_rows(TABLE_EVENTS);
-	}
-	return count;
 }
 
 Test(ledger, events_go_after_long_but_those_of_orders_stay)
@@ -351,11 +380,11 @@ Test(ledger, events_go_after_long_but_those_of_orders_stay)
 	cr_assert_eq(count_rows(TABLE_EVENTS), 303);
 	paying_pass(&p, 459 * 86400);
 	paying_reopen(&p);
-	cr_assert_eq(wait_events(303), 303);
+	cr_assert_eq(wait_rows(TABLE_EVENTS, 303), 303);
 	paying_pass(&p, 2 * 86400);
 	paying_reopen(&p);
 	/* Two orders, and the newest, from which indexes go on. */
-	cr_assert_eq(wait_events(3), 3);
+	cr_assert_eq(wait_rows(TABLE_EVENTS, 3), 3);
 	cr_assert_eq(ledger_read_events(p.ledger, 0, events, 4), 3);
 	cr_assert_eq(events[0].index, 1);
 	cr_assert_eq(events[1].index, 302);
