@@ -29,7 +29,8 @@ struct rpc_limits {
 	unsigned breaker_max_ms;
 	unsigned quiet_ms; /* throttled without Retry-After; doubles ... */
 	unsigned quiet_max_ms;
-	unsigned aside_ms;    /* after three dissents (§15.2) */
+	unsigned aside_ms;    /* after three dissents (§15.2) ... */
+	unsigned forget_ms;   /* of which each is forgotten after so long */
 	unsigned identity_ms; /* chain id, block 0, syncing are asked again */
 	size_t body_max;
 };
@@ -80,7 +81,8 @@ bool endpoint_wants_early_probe(const struct endpoint *ep, uint64_t now_ms);
 /* The answer to that: is it the chain we mean? */
 void endpoint_identified(struct endpoint *ep, bool good, uint64_t now_ms);
 void endpoint_set_stale(struct endpoint *ep, bool stale);
-/* It contradicted the quorum; three times about settled facts: aside. */
+/* It contradicted the quorum; three times in a day about settled facts: aside
+ * for an hour, and then its slate is clean. */
 void endpoint_dissent(struct endpoint *ep, bool about_settled, uint64_t now_ms);
 bool endpoint_lacks(const struct endpoint *ep, enum chain_method method);
 

@@ -20,6 +20,7 @@ const struct rpc_limits rpc_limits_default = {
 	.quiet_ms = 1000,
 	.quiet_max_ms = 60000,
 	.aside_ms = 3600000,
+	.forget_ms = 86400000,
 	.identity_ms = 600000,
 	.body_max = CHAIN_BODY_MAX,
 };
@@ -288,16 +289,36 @@ void endpoint_set_stale(struct endpoint *ep, bool stale)
 			    log_text("endpoint", endpoint_label(ep)));
 }
 
+/*
+ * Are these three within a day? One that is wrong once a month is an accident
+ * each time. Two threads at once may lose one: another will come.
+ */
+static bool is_liar(struct endpoint *ep, uint64_t now_ms)
+{
+	uint64_t oldest_ms = 0;
+
+	for (unsigned i = 0; i + 1 < RPC_DISSENTS_MAX; i++) {
+		uint64_t at_ms = atomic_load(&ep->dissents_ms[i + 1]);
+
+		if (i == 0)
+			oldest_ms = at_ms;
+		atomic_store(&ep->dissents_ms[i], at_ms);
+	}
+	atomic_store(&ep->dissents_ms[RPC_DISSENTS_MAX - 1], now_ms);
+	return oldest_ms != 0 && now_ms - oldest_ms < ep->limits.forget_ms;
+}
+
 void endpoint_dissent(struct endpoint *ep, bool about_settled, uint64_t now_ms)
 {
 	metric_add(ep->dissent_total, 1);
 	LOG_UNUSUAL("endpoint contradicts the others",
 		    log_text("endpoint", endpoint_label(ep)),
 		    log_bool("settled", about_settled));
-	if (!about_settled ||
-	    atomic_fetch_add(&ep->dissents, 1) + 1 < RPC_DISSENTS_MAX)
+	if (!about_settled || !is_liar(ep, now_ms))
 		return;
-	atomic_store(&ep->dissents, 0);
+	/* After that it begins anew. */
+	for (unsigned i = 0; i < RPC_DISSENTS_MAX; i++)
+		atomic_store(&ep->dissents_ms[i], 0);
 	atomic_store(&ep->aside_until_ms, now_ms + ep->limits.aside_ms);
 	LOG_BROKEN("endpoint put aside",
 		   log_text("endpoint", endpoint_label(ep)),

@@ -42,7 +42,8 @@ struct endpoint {
 	atomic_uint failures;  /* in a row */
 	atomic_uint opens;     /* in a row */
 	atomic_uint quiets;    /* in a row */
-	atomic_uint dissents;
+	/* When it contradicted settled facts, the newest last; 0: not yet. */
+	_Atomic uint64_t dissents_ms[RPC_DISSENTS_MAX];
 	atomic_bool is_open; /* the breaker */
 	atomic_bool is_good; /* identified */
 	atomic_bool is_stale;

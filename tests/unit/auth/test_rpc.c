@@ -18,6 +18,7 @@ static const struct rpc_limits quick = {
 	.quiet_ms = 50,
 	.quiet_max_ms = 200,
 	.aside_ms = 300,
+	.forget_ms = 1000,
 	.identity_ms = 60000,
 	.body_max = CHAIN_BODY_MAX,
 };
@@ -485,6 +486,23 @@ Test(rpc, three_dissents_about_settled_facts_put_it_aside)
 	endpoint_dissent(ep, true, now);
 	cr_assert_not(endpoint_is_usable(ep, now + 299));
 	cr_assert(endpoint_is_usable(ep, now + 300));
+	/* The slate is clean. */
+	endpoint_dissent(ep, true, now + 400);
+	endpoint_dissent(ep, true, now + 400);
+	cr_assert(endpoint_is_usable(ep, now + 400));
+}
+
+Test(rpc, a_dissent_is_forgotten_after_a_day)
+{
+	uint64_t now = clock_mono_ms();
+
+	for (unsigned i = 0; i < 10; i++) {
+		endpoint_dissent(ep, true, now + i * 500);
+		cr_assert(endpoint_is_usable(ep, now + i * 500));
+	}
+	/* Three within that time: the last of before, and two. */
+	endpoint_dissent(ep, true, now + 4600);
+	cr_assert_not(endpoint_is_usable(ep, now + 4600));
 }
 
 static void *abort_soon(void *arg)
