@@ -297,7 +297,9 @@ static void ask_again(const struct transfer *t)
 /* §15.3: array answered by one error object. Ask for the items one by one. */
 static void ask_singly(struct transfer *t)
 {
-	endpoint_set_single(t->call->endpoint);
+	endpoint_no_batch(t->call->endpoint, clock_mono_ms());
+	/* However long it takes: no item is refused twice. */
+	t->call->is_single = true;
 	ask_again(t);
 }
 
@@ -359,6 +361,8 @@ static void read_body(struct transfer *t)
 			   t->is_batch, call->answers)) {
 	case CHAIN_BODY_GOOD:
 		endpoint_ok(call->endpoint);
+		if (t->count > 1)
+			endpoint_took_batch(call->endpoint);
 		read_items(t);
 		break;
 	case CHAIN_BODY_FLAWED:
@@ -443,12 +447,12 @@ static int begin_call(struct rpc_call *call)
 }
 
 /* No more than half a second of the budget, so that all get on. */
-static unsigned batch_of(const struct rpc_call *call)
+static unsigned batch_of(const struct rpc_call *call, uint64_t now_ms)
 {
 	const struct endpoint *ep = call->endpoint;
 	unsigned batch = atomic_load(&ep->batch_now);
 
-	if (call->is_single || atomic_load(&ep->is_single))
+	if (call->is_single || endpoint_is_single(ep, now_ms))
 		return 1;
 	if (ep->requests_per_s && batch > ep->requests_per_s / 2)
 		batch = ep->requests_per_s / 2;
@@ -460,7 +464,7 @@ static unsigned next_count(struct rpc_call *call, uint64_t now_ms)
 {
 	struct endpoint *ep = call->endpoint;
 	unsigned left = call->todo_count - call->todo_next;
-	unsigned batch = batch_of(call);
+	unsigned batch = batch_of(call, now_ms);
 
 	if (left > batch)
 		left = batch;
@@ -482,7 +486,8 @@ static int start_next(struct rpc *rpc, struct rpc_call *call, unsigned count)
 	t->index = call->todo + call->todo_next;
 	t->count = count;
 	/* Another thread may have found out meanwhile: many are a batch. */
-	t->is_batch = count > 1 || !atomic_load(&call->endpoint->is_single);
+	t->is_batch = count > 1 ||
+		      !endpoint_is_single(call->endpoint, clock_mono_ms());
 	t->first_id = rpc->next_id;
 	if (start_transfer(rpc, t)) {
 		put_idle(rpc, t);

@@ -31,6 +31,7 @@ struct rpc_limits {
 	unsigned quiet_max_ms;
 	unsigned aside_ms;    /* after three dissents (§15.2) ... */
 	unsigned forget_ms;   /* of which each is forgotten after so long */
+	unsigned single_ms;   /* after a refused batch (§15.3) */
 	unsigned identity_ms; /* chain id, block 0, syncing are asked again */
 	size_t body_max;
 };

@@ -21,6 +21,7 @@ const struct rpc_limits rpc_limits_default = {
 	.quiet_max_ms = 60000,
 	.aside_ms = 3600000,
 	.forget_ms = 86400000,
+	.single_ms = 3600000,
 	.identity_ms = 600000,
 	.body_max = CHAIN_BODY_MAX,
 };
@@ -259,11 +260,25 @@ void endpoint_refused(struct endpoint *ep, long status, uint64_t now_ms)
 		   log_i64("status", status));
 }
 
-void endpoint_set_single(struct endpoint *ep)
+void endpoint_no_batch(struct endpoint *ep, uint64_t now_ms)
 {
-	if (!atomic_exchange(&ep->is_single, true))
+	if (!atomic_exchange(&ep->single_until_ms,
+			     now_ms + ep->limits.single_ms))
 		LOG_INFO("endpoint takes no batches",
 			 log_text("endpoint", endpoint_label(ep)));
+}
+
+void endpoint_took_batch(struct endpoint *ep)
+{
+	if (atomic_load(&ep->single_until_ms) &&
+	    atomic_exchange(&ep->single_until_ms, 0))
+		LOG_INFO("endpoint takes batches again",
+			 log_text("endpoint", endpoint_label(ep)));
+}
+
+bool endpoint_is_single(const struct endpoint *ep, uint64_t now_ms)
+{
+	return now_ms < atomic_load(&ep->single_until_ms);
 }
 
 void endpoint_set_missing(struct endpoint *ep, enum chain_method method)

@@ -37,11 +37,10 @@ struct endpoint {
 	unsigned requests_per_s;
 
 	atomic_uint batch_now;
-	atomic_bool is_single; /* takes no batches */
-	atomic_uint missing;   /* bits: enum chain_method */
-	atomic_uint failures;  /* in a row */
-	atomic_uint opens;     /* in a row */
-	atomic_uint quiets;    /* in a row */
+	atomic_uint missing;  /* bits: enum chain_method */
+	atomic_uint failures; /* in a row */
+	atomic_uint opens;    /* in a row */
+	atomic_uint quiets;   /* in a row */
 	/* When it contradicted settled facts, the newest last; 0: not yet. */
 	_Atomic uint64_t dissents_ms[RPC_DISSENTS_MAX];
 	atomic_bool is_open; /* the breaker */
@@ -51,7 +50,8 @@ struct endpoint {
 	_Atomic uint64_t early_ms; /* the same as if it had not doubled */
 	_Atomic uint64_t quiet_until_ms;
 	_Atomic uint64_t aside_until_ms;
-	_Atomic uint64_t budget_us; /* the next request may leave then */
+	_Atomic uint64_t single_until_ms; /* it took no batch; 0: it does */
+	_Atomic uint64_t budget_us;       /* the next request may leave then */
 
 	struct metric *seconds;
 	struct metric *dissent_total;
@@ -69,7 +69,10 @@ void endpoint_throttled(struct endpoint *ep, uint64_t retry_after_s,
 /* 401, 403: out until somebody has looked. */
 void endpoint_refused(struct endpoint *ep, long status, uint64_t now_ms);
 void endpoint_halve(struct endpoint *ep);
-void endpoint_set_single(struct endpoint *ep);
+/* It has refused a batch, and is offered none for a while; it took one. */
+void endpoint_no_batch(struct endpoint *ep, uint64_t now_ms);
+void endpoint_took_batch(struct endpoint *ep);
+bool endpoint_is_single(const struct endpoint *ep, uint64_t now_ms);
 void endpoint_set_missing(struct endpoint *ep, enum chain_method method);
 /* When may `count` requests leave? Reserves them, unless that is more than
  * `max_ms` away. Monotonic ms. */

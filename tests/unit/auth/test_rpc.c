@@ -19,6 +19,7 @@ static const struct rpc_limits quick = {
 	.quiet_max_ms = 200,
 	.aside_ms = 300,
 	.forget_ms = 1000,
+	.single_ms = 2000,
 	.identity_ms = 60000,
 	.body_max = CHAIN_BODY_MAX,
 };
@@ -416,6 +417,29 @@ Test(rpc, an_endpoint_without_batches_is_asked_singly)
 	(void)ask();
 	assert_all_paid();
 	cr_assert_eq(atomic_load(&node->bodies) - before, ITEMS * 2 + 1);
+}
+
+Test(rpc, batches_are_tried_again_after_a_while)
+{
+	unsigned before;
+
+	set_fault(FAKE_NO_BATCH, -1);
+	(void)ask();
+	nap_ms(2100);
+	/* It still takes none: one more body, once a while. */
+	before = atomic_load(&node->bodies);
+	(void)ask();
+	assert_all_paid();
+	(void)ask();
+	cr_assert_eq(atomic_load(&node->bodies) - before, ITEMS * 2 + 1);
+	/* Now it does. */
+	set_fault(FAKE_NONE, -1);
+	nap_ms(2100);
+	before = atomic_load(&node->bodies);
+	(void)ask();
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, 2);
 }
 
 Test(rpc, another_chain_or_a_syncing_node_is_out)
