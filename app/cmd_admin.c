@@ -32,6 +32,8 @@ static const struct setting options[] = {
 	 "only claims in this state, or entitlements of this standing"},
 	{"seq", NULL, SETTING_TEXT, "", NULL, "20", "number",
 	 "revoke only this entry of the ledger"},
+	{"for-now", NULL, SETTING_BOOL, "false", NULL, NULL, NULL,
+	 "a mode only until the server ends"},
 	{"limit", NULL, SETTING_TEXT, "", NULL, "20", "rows",
 	 "rows of a list; 0: all; empty: 1000"},
 	{"csv", NULL, SETTING_BOOL, "false", NULL, NULL, NULL,
@@ -50,6 +52,8 @@ static const struct usage usage = {
 	.summary =
 		"Asks a running server, or changes something in it, over its "
 		"admin socket:\n\n"
+		"  status                            how it does, at one "
+		"look\n"
 		"  peers                             who is connected\n"
 		"  log-level [LEVEL]                 debug, info, unusual or "
 		"broken,\n"
@@ -62,12 +66,16 @@ static const struct usage usage = {
 		"payments.mode is\n"
 		"                                    changed in the settings: "
 		"the last\n"
-		"                                    word counts\n"
+		"                                    word counts; or "
+		"--for-now\n"
 		"  entitlements list|export          nodes and until when\n"
 		"  entitlements show NODE            with its ledger\n"
 		"  entitlements grant|extend NODE    --for 30d --reason WHY\n"
 		"  entitlements suspend|resume|revoke NODE --reason WHY\n"
 		"  claims list [--state STATE]       claims\n"
+		"  claims look                       those that wait too long, "
+		"or\n"
+		"                                    were paid for nothing\n"
 		"  claims show|cancel|recheck CLAIM  --reason WHY\n"
 		"  offers                            the offer in force, and "
 		"the next\n"
@@ -153,6 +161,8 @@ static char *make_body(const struct asking *asking)
 				     settings_text(s, "seq"),
 				     "limit",
 				     settings_text(s, "limit"),
+				     "for_now",
+				     settings_bool(s, "for-now") ? "yes" : "",
 				     NULL};
 
 	return admin_body(pairs);

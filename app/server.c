@@ -13,7 +13,9 @@
 #include "app/server_admin.h"
 #include "app/server_http.h"
 #include "app/server_payments.h"
+#include "app/version.h"
 #include "core/bytes.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/sealed.h"
@@ -31,6 +33,7 @@ struct server {
 	struct server_admin admin;
 	struct http_route admin_routes[SERVER_ADMIN_ROUTES + 1];
 	struct server_http routes;
+	uint64_t started_s, started_ms; /* wall clock, monotonic */
 	bool was_healthy;
 };
 
@@ -133,6 +136,71 @@ static void make_routes(struct server *server)
 	server_admin_routes(&server->admin, false, server->admin_routes);
 }
 
+/* ---- how it does, for the operator ---- */
+
+static int disk_free(const char *dir, uint64_t *out)
+{
+	struct statvfs vfs;
+
+	if (statvfs(dir, &vfs) != 0)
+		return ERR_IO;
+	*out = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	return 0;
+}
+
+static void look_at_node(struct node *node, struct admin_server *out)
+{
+	struct node_stats stats;
+
+	node_stats(node, &stats);
+	out->peers = stats.peers;
+	out->envelopes_in = stats.envelopes_in;
+	out->envelopes_new = stats.envelopes_accepted;
+	out->envelopes_duplicate = stats.envelopes_duplicate;
+	out->envelopes_refused = stats.envelopes_refused;
+	out->envelopes_out = stats.envelopes_relayed;
+	out->requests = stats.requests;
+	out->requests_denied = stats.requests_denied;
+	out->requests_failed = stats.requests_failed;
+	out->delivered = stats.envelopes_delivered;
+	out->delivered_bytes = stats.bytes_delivered;
+}
+
+/* On a listener's thread. */
+static void look(void *ctx, struct admin_server *out)
+{
+	struct server *server = ctx;
+	const struct archive_config *archive = &server->config->archive;
+
+	*out = (struct admin_server){
+		.version = VERSION_TEXT,
+		.commit = version_commit,
+		.started_s = server->started_s,
+		.up_ms = clock_mono_ms() - server->started_ms,
+		.shards = archive->shards,
+		.retention_s = archive->retention_s,
+		.retention_bytes = archive->retention_bytes,
+	};
+	(void)disk_free(archive->dir, &out->disk_free_bytes);
+	server_enode(server, out->enode);
+	archive_health(server->archive, &out->archive);
+	out->is_ready = server_http_ready(&server->routes, &out->archive,
+					  out->readiness);
+	look_at_node(server->node, out);
+}
+
+static int open_admin(struct server *server, char *why)
+{
+	server->admin.payments = server->payments.payments;
+	server->admin.node = server->node;
+	server->admin.look = look;
+	server->admin.look_ctx = server;
+	return server_admin_init(&server->admin, server->config->admin_token,
+				 why, SERVER_WHY_MAX);
+}
+
+/* ---- starting ---- */
+
 /* A path that is too long for a socket costs the socket, not the server. */
 static int start_admin(struct server *server, char *why)
 {
@@ -153,13 +221,12 @@ static void warn_of_disk(const struct server *server)
 {
 	const struct archive_config *config = &server->config->archive;
 	struct archive_health health;
-	struct statvfs vfs;
 	uint64_t room;
 
-	if (config->retention_bytes == 0 || statvfs(config->dir, &vfs) != 0)
+	if (config->retention_bytes == 0 || disk_free(config->dir, &room))
 		return;
 	archive_health(server->archive, &health);
-	room = health.bytes_on_disk + (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	room += health.bytes_on_disk;
 	if (room < config->retention_bytes)
 		LOG_UNUSUAL("storage.retention_bytes is more than the disk "
 			    "has room for: it will fill up",
@@ -188,9 +255,7 @@ static int start_parts(struct server *server, char *why)
 	if (!err)
 		err = start_node(server, why);
 	if (!err)
-		err = server_admin_init(
-			&server->admin, server->payments.payments, server->node,
-			config->admin_token, why, SERVER_WHY_MAX);
+		err = open_admin(server, why);
 	if (err)
 		return err;
 	make_routes(server);
@@ -216,6 +281,8 @@ int server_start(const struct server_config *config, struct server **out,
 		return ERR_NOMEM;
 	server->config = config;
 	server->was_healthy = true;
+	server->started_s = clock_wall_s();
+	server->started_ms = clock_mono_ms();
 	(void)snprintf(why, SERVER_WHY_MAX, "cannot start");
 	err = start_parts(server, why);
 	if (err)

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/admin.h"
 #include "core/bytes.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -54,16 +53,12 @@ static int make_token(const char *path, struct server_admin *admin)
 	return err;
 }
 
-int server_admin_init(struct server_admin *admin, struct payments *payments,
-		      struct node *node, const char *path, char *why,
+int server_admin_init(struct server_admin *admin, const char *path, char *why,
 		      size_t why_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int err;
 
-	memset(admin, 0, sizeof(*admin));
-	admin->payments = payments;
-	admin->node = node;
 	if (fd < 0) {
 		err = errno == ENOENT ? make_token(path, admin) : ERR_IO;
 	} else {
@@ -157,12 +152,20 @@ static int each_peer(void *ctx,
 
 /* ---- requests ---- */
 
+static void look(void *ctx, struct admin_server *out)
+{
+	struct server_admin *admin = ctx;
+
+	admin->look(admin->look_ctx, out);
+}
+
 static void run(struct server_admin *admin, const struct http_request *request,
 		struct http_answer *answer)
 {
 	const char *verb = http_path(request) + strlen(ADMIN_PATH);
 	const struct admin_host host = {.payments = admin->payments,
 					.each_peer = each_peer,
+					.look = look,
 					.ctx = admin};
 	struct admin_answer got;
 	const char *body;

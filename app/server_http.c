@@ -15,32 +15,42 @@ static void on_livez(void *ctx, const struct http_request *request,
 	http_answer_text(answer, 200, "text/plain", "alive\n");
 }
 
+bool server_http_ready(struct server_http *http,
+		       const struct archive_health *health,
+		       char text[static ADMIN_WHY_MAX])
+{
+	bool is_stopping = atomic_load(&http->is_stopping);
+	bool is_alarmed = http->payments && payments_alarms(http->payments) > 0;
+
+	if (is_stopping)
+		(void)snprintf(text, ADMIN_WHY_MAX, "stopping");
+	else if (!health->is_healthy)
+		(void)snprintf(text, ADMIN_WHY_MAX,
+			       "the archive takes no envelopes: %s",
+			       health->why);
+	else if (is_alarmed) /* history is served all the same */
+		(void)snprintf(text, ADMIN_WHY_MAX,
+			       "ready, but nothing is credited: a finalized "
+			       "block has changed, see restante admin alarms");
+	else
+		(void)snprintf(text, ADMIN_WHY_MAX, "ready");
+	return !is_stopping && health->is_healthy;
+}
+
 static void on_readyz(void *ctx, const struct http_request *request,
 		      struct http_answer *answer)
 {
 	struct server_http *http = ctx;
 	struct archive_health health;
-	char text[320];
+	char text[ADMIN_WHY_MAX], line[ADMIN_WHY_MAX + 1];
+	bool is_ready;
 
 	(void)request;
 	archive_health(http->archive, &health);
+	is_ready = server_http_ready(http, &health, text);
+	(void)snprintf(line, sizeof(line), "%s\n", text);
 	answer->is_private = true;
-	if (atomic_load(&http->is_stopping)) {
-		http_answer_text(answer, 503, "text/plain", "stopping\n");
-	} else if (!health.is_healthy) {
-		(void)snprintf(text, sizeof(text),
-			       "the archive takes no envelopes: %s\n",
-			       health.why);
-		http_answer_text(answer, 503, "text/plain", text);
-	} else if (http->payments && payments_alarms(http->payments) > 0) {
-		/* History is served all the same. */
-		http_answer_text(answer, 200, "text/plain",
-				 "ready, but nothing is credited: a finalized "
-				 "block has changed, see restante admin "
-				 "alarms\n");
-	} else {
-		http_answer_text(answer, 200, "text/plain", "ready\n");
-	}
+	http_answer_text(answer, is_ready ? 200 : 503, "text/plain", line);
 }
 
 static void gauge(const char *name, const char *help, uint64_t value)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "auth/admin.h"
 #include "auth/payments.h"
 #include "net/http.h"
 #include "storage/archive.h"
@@ -29,6 +30,10 @@ void server_http_init(struct server_http *http, struct archive *archive,
 /* Append to one of the tables above, which must have room. */
 void server_http_add(struct http_route table[static SERVER_HTTP_ROUTES_MAX],
 		     const struct http_route *routes, size_t count);
+/* Ready? `text` says so in a sentence, and why not. Any thread. */
+bool server_http_ready(struct server_http *http,
+		       const struct archive_health *health,
+		       char text[static ADMIN_WHY_MAX]);
 /* From now on not ready. Any thread. */
 void server_http_stopping(struct server_http *http);
 

@@ -7,9 +7,10 @@
 
 /* clang-format off */
 const struct admin_verb admin_verbs[] = {
+	{"status", "", "how the server does, at one look"},
 	{"peers", "[limit]", "who is connected"},
 	{"log-level", "[level]", "show what is logged, or change it until the end"},
-	{"mode", "[mode] [reason]", "show the mode, or change it: free, paid, audit"},
+	{"mode", "[mode] [reason] [for_now]", "show the mode, or change it: free, paid, audit"},
 	{"offers", "", "the offer in force, and the one that is announced"},
 	{"chains", "", "heads and endpoints"},
 	{"alarms", "", "finalized blocks that have changed"},
@@ -25,6 +26,7 @@ const struct admin_verb admin_verbs[] = {
 	{"entitlements.revoke", "node reason [seq]", "take grants back; what was paid for stays"},
 	{"entitlements.export", "", "all nodes as CSV"},
 	{"claims.list", "[state] [limit]", "claims"},
+	{"claims.look", "[limit]", "claims that wait too long, or were paid for nothing"},
 	{"claims.show", "claim", "a claim with its payment"},
 	{"claims.cancel", "claim reason", "reject a claim that is not active"},
 	{"claims.recheck", "claim reason", "look at the chain now"},
@@ -34,17 +36,17 @@ const struct admin_verb admin_verbs[] = {
 /* clang-format on */
 
 /* The first ones do without payments. */
-#define WITHOUT_PAYMENTS 2
+#define WITHOUT_PAYMENTS 3
 
 static void (*const runs[])(struct admin_call *call) = {
-	server_peers,        server_log_level,     rules_mode,
-	rules_offers,        rules_chains,         rules_alarms,
-	rules_acknowledge,   orders_list,          report_stats,
-	entitlements_list,   entitlements_show,    entitlements_grant,
-	entitlements_extend, entitlements_suspend, entitlements_resume,
-	entitlements_revoke, report_entitlements,  claims_list,
-	claims_show,         claims_cancel,        claims_recheck,
-	report_payments,
+	status_show,         server_peers,        server_log_level,
+	rules_mode,          rules_offers,        rules_chains,
+	rules_alarms,        rules_acknowledge,   orders_list,
+	report_stats,        entitlements_list,   entitlements_show,
+	entitlements_grant,  entitlements_extend, entitlements_suspend,
+	entitlements_resume, entitlements_revoke, report_entitlements,
+	claims_list,         claims_look,         claims_show,
+	claims_cancel,       claims_recheck,      report_payments,
 };
 
 static_assert(sizeof(runs) / sizeof(runs[0]) + 1 ==

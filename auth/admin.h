@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/enode.h"
+#include "storage/archive.h"
+
 struct payments;
 
 #define ADMIN_BODY_MAX   4096
@@ -36,6 +39,27 @@ struct admin_peer {
 	unsigned requests; /* in work */
 };
 
+/* What the server itself has to tell, counted since its start. */
+#define ADMIN_WHY_MAX 320
+struct admin_server {
+	const char *version;
+	const char *commit;
+	char enode[ENODE_TEXT_MAX];
+	uint64_t started_s; /* wall clock */
+	uint64_t up_ms;
+	bool is_ready;
+	char readiness[ADMIN_WHY_MAX]; /* as /readyz says it */
+	uint64_t peers;
+	uint64_t envelopes_in, envelopes_new, envelopes_duplicate;
+	uint64_t envelopes_refused, envelopes_out;
+	uint64_t requests, requests_denied, requests_failed;
+	uint64_t delivered, delivered_bytes;
+	struct archive_health archive;
+	unsigned shards;
+	uint64_t retention_s, retention_bytes; /* 0: no bound */
+	uint64_t disk_free_bytes;
+};
+
 /* The server that is asked. */
 struct admin_host {
 	struct payments *payments; /* NULL: nothing is sold */
@@ -48,6 +72,8 @@ struct admin_host {
 			 void (*visit)(void *visit_ctx,
 				       const struct admin_peer *peer),
 			 void *visit_ctx, unsigned *silent);
+	/* How it does. NULL: nobody knows here. */
+	void (*look)(void *ctx, struct admin_server *out);
 };
 
 /*

@@ -4,6 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
+
+/* A claim is looked at within seconds; a transaction that was sent with enough
+ * for its fee is mined within the hour. */
+#define RECEIVED_LONG_S (10 * 60u)
+#define PENDING_LONG_S  (60 * 60u)
+#define REJECTED_LOOK_S (7 * 24 * 60 * 60u)
+#define LOOK_MAX        50
+
 static json_t *claim_value(struct admin_call *call,
 			   const struct claim_view *view)
 {
@@ -47,6 +56,58 @@ void claims_list(struct admin_call *call)
 		call->is_bad = true;
 	call_answer(call, l.list);
 }
+
+/* ---- those that a person should look at ---- */
+
+static bool is_paid_for_nothing(enum claim_reason reason)
+{
+	return reason == CLAIM_TOO_OLD || reason == CLAIM_NO_OPTION ||
+	       reason == CLAIM_AMOUNT_OVERFLOW;
+}
+
+bool claim_needs_look(const struct claim_record *rec, uint64_t now_s)
+{
+	switch (rec->state) {
+	case CLAIM_RECEIVED:
+		return now_s >= rec->received_s + RECEIVED_LONG_S;
+	case CLAIM_PENDING:
+		return now_s >= rec->received_s + PENDING_LONG_S;
+	case CLAIM_REJECTED:
+		return is_paid_for_nothing(rec->reason) &&
+		       now_s < rec->updated_s + REJECTED_LOOK_S;
+	case CLAIM_REORGED:
+		return true;
+	case CLAIM_CONFIRMING:
+	case CLAIM_ACTIVE:
+	case CLAIM_SETTLED:
+		return false;
+	}
+	return false;
+}
+
+static bool on_claim_to_look(void *ctx, const struct claim_view *view)
+{
+	struct listing *l = ctx;
+
+	if (!claim_needs_look(&view->record, clock_wall_s()))
+		return true;
+	call_append(l->call, l->list, claim_value(l->call, view));
+	return !listing_is_full(l);
+}
+
+void claims_look(struct admin_call *call)
+{
+	struct listing l = {.call = call, .max = LOOK_MAX};
+
+	if (!call_number_arg(call, "limit", &l.max))
+		return;
+	l.list = json_array();
+	if (ledger_each_claim(call->ledger, on_claim_to_look, &l))
+		call->is_bad = true;
+	call_answer(call, l.list);
+}
+
+/* ---- one ---- */
 
 static void show_claim(struct admin_call *call,
 		       const uint8_t id[static CLAIM_ID_SIZE])

@@ -90,15 +90,26 @@ void entitlements_revoke(struct admin_call *call);
 void server_peers(struct admin_call *call);
 void server_log_level(struct admin_call *call);
 
+/* ---- admin_status.c ---- */
+
+void status_show(struct admin_call *call);
+
 /* ---- admin_claims.c ---- */
 
+/* Should a person look at it: has it waited too long, or was something paid
+ * that bought nothing? */
+bool claim_needs_look(const struct claim_record *rec, uint64_t now_s);
 void claims_list(struct admin_call *call);
+void claims_look(struct admin_call *call);
 void claims_show(struct admin_call *call);
 void claims_cancel(struct admin_call *call);
 void claims_recheck(struct admin_call *call);
 
 /* ---- admin_rules.c ---- */
 
+json_t *mode_value(struct admin_call *call);
+json_t *chains_value(struct admin_call *call);
+json_t *alarms_value(struct admin_call *call);
 void rules_mode(struct admin_call *call);
 void rules_offers(struct admin_call *call);
 void rules_chains(struct admin_call *call);
@@ -120,6 +131,7 @@ void orders_list(struct admin_call *call);
 
 /* ---- admin_report.c ---- */
 
+json_t *states_value(struct admin_call *call); /* claims in each state */
 void report_stats(struct admin_call *call);
 void report_payments(struct admin_call *call);
 void report_entitlements(struct admin_call *call);

@@ -132,7 +132,7 @@ static json_t *received_value(struct admin_call *call, const struct totals *t)
 	return list;
 }
 
-static json_t *states_value(struct admin_call *call)
+json_t *states_value(struct admin_call *call)
 {
 	struct ledger_stats stats;
 	json_t *root = json_object();

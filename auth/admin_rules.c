@@ -10,6 +10,10 @@
 
 static bool change_mode(struct admin_call *call, const char *wanted)
 {
+	int (*set)(struct payments * payments, enum access_mode mode,
+		   const char *reason) = call_arg(call, "for_now")
+						 ? payments_set_mode_now
+						 : payments_set_mode;
 	enum access_mode mode;
 	const char *reason;
 
@@ -19,29 +23,35 @@ static bool change_mode(struct admin_call *call, const char *wanted)
 		return false;
 	}
 	return call_reason_arg(call, &reason) &&
-	       call_is_done(call,
-			    payments_set_mode(call->payments, mode, reason));
+	       call_is_done(call, set(call->payments, mode, reason));
+}
+
+json_t *mode_value(struct admin_call *call)
+{
+	enum access_mode mode = payments_mode(call->payments);
+	enum access_mode settings = payments_settings_mode(call->payments);
+	struct ledger_mode stored;
+	/* Only there when it is not that of the settings. */
+	bool has_stored = ledger_read_mode(call->ledger, &stored) == 0;
+	enum access_mode next = has_stored ? stored.mode : settings;
+	json_t *root = json_object();
+
+	call_put_text(call, root, "mode", access_mode_str(mode));
+	call_put_text(call, root, "settings", access_mode_str(settings));
+	call_put_text(call, root, "after_restart", access_mode_str(next));
+	if (has_stored && mode == next) {
+		call_put_number(call, root, "since", stored.at_s);
+		call_put_text(call, root, "reason", stored.reason);
+	}
+	return root;
 }
 
 void rules_mode(struct admin_call *call)
 {
 	const char *wanted = call_arg(call, "mode");
-	struct ledger_mode stored;
-	json_t *root;
 
-	if (wanted && !change_mode(call, wanted))
-		return;
-	root = json_object();
-	call_put_text(call, root, "mode",
-		      access_mode_str(payments_mode(call->payments)));
-	call_put_text(call, root, "settings",
-		      access_mode_str(payments_settings_mode(call->payments)));
-	/* Only there when it is not that of the settings. */
-	if (ledger_read_mode(call->ledger, &stored) == 0) {
-		call_put_number(call, root, "since", stored.at_s);
-		call_put_text(call, root, "reason", stored.reason);
-	}
-	call_answer(call, root);
+	if (!wanted || change_mode(call, wanted))
+		call_answer(call, mode_value(call));
 }
 
 typedef int (*offer_fn)(struct payments *payments,
@@ -86,7 +96,7 @@ void rules_offers(struct admin_call *call)
 	call_answer(call, root);
 }
 
-void rules_chains(struct admin_call *call)
+json_t *chains_value(struct admin_call *call)
 {
 	json_t *list = json_array();
 	struct chain_view view;
@@ -108,7 +118,12 @@ void rules_chains(struct admin_call *call)
 		call_put_bool(call, row, "alarm", view.is_alarmed);
 		call_append(call, list, row);
 	}
-	call_answer(call, list);
+	return list;
+}
+
+void rules_chains(struct admin_call *call)
+{
+	call_answer(call, chains_value(call));
 }
 
 /* ---- alarms of finality (payments.md §11) ---- */
@@ -143,7 +158,7 @@ static size_t find_alarms(struct admin_call *call, const char *wanted,
 	return count;
 }
 
-void rules_alarms(struct admin_call *call)
+json_t *alarms_value(struct admin_call *call)
 {
 	struct chain_view views[LEDGER_CHAINS_MAX];
 	struct ledger_alarm alarms[LEDGER_CHAINS_MAX];
@@ -164,7 +179,12 @@ void rules_alarms(struct admin_call *call)
 		call_put_number(call, row, "since", alarms[i].at_s);
 		call_append(call, list, row);
 	}
-	call_answer(call, list);
+	return list;
+}
+
+void rules_alarms(struct admin_call *call)
+{
+	call_answer(call, alarms_value(call));
 }
 
 void rules_acknowledge(struct admin_call *call)

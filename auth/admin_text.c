@@ -24,8 +24,8 @@ char *admin_body(const char *const *pairs)
 }
 
 static const char *const time_keys[] = {
-	"expiry",       "created", "updated", "received",
-	"expiry_after", "at",      "since",   NULL};
+	"expiry", "created", "updated", "received", "expiry_after",
+	"at",     "since",   "oldest",  "newest",   NULL};
 
 static bool is_time(const char *key)
 {
@@ -138,7 +138,8 @@ static bool is_rows(const json_t *value)
 	return json_is_object(json_array_get(value, 0));
 }
 
-static void print_object(json_t *root, FILE *out)
+/* A line for each field; objects and tables in it come a step further in. */
+static void print_object(json_t *root, const char *indent, FILE *out)
 {
 	char cell[CELL_MAX];
 	const char *key;
@@ -147,12 +148,17 @@ static void print_object(json_t *root, FILE *out)
 	json_object_foreach(root, key, value)
 	{
 		if (is_rows(value)) {
+			(void)fprintf(out, "%s%s:\n", indent, key);
+			print_table(value, *indent ? "    " : "  ", out);
+			continue;
+		}
+		if (json_is_object(value) && !*indent) {
 			(void)fprintf(out, "%s:\n", key);
-			print_table(value, "  ", out);
+			print_object(value, "  ", out);
 			continue;
 		}
 		cell_text(key, value, cell);
-		(void)fprintf(out, "%-14s %s\n", key, cell);
+		(void)fprintf(out, "%s%-14s %s\n", indent, key, cell);
 	}
 }
 
@@ -165,7 +171,7 @@ void admin_print(const char *body, size_t size, FILE *out)
 	else if (json_is_array(root))
 		(void)fputs("none\n", out);
 	else if (json_is_object(root))
-		print_object(root, out);
+		print_object(root, "", out);
 	else
 		(void)fwrite(body, 1, size, out);
 	json_decref(root);

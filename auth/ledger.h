@@ -94,6 +94,7 @@ enum ledger_op {
 			       changed (§11) */
 	LEDGER_ACKNOWLEDGE, /* operator: chain_id, text */
 	LEDGER_MODE,        /* operator: mode, settings_mode, text */
+	LEDGER_MODE_NOW,    /* operator: mode, text; until the server ends */
 };
 
 /*
@@ -268,7 +269,7 @@ struct ledger_event {
 	enum claim_reason reason;
 	uint64_t chain_id;
 	uint64_t block; /* of an order about a node: its seq in the ledger */
-	uint32_t units; /* of LEDGER_MODE: the mode */
+	uint32_t units; /* of LEDGER_MODE and LEDGER_MODE_NOW: the mode */
 	char text[LEDGER_REASON_SIZE]; /* an order's reason */
 };
 #define LEDGER_KIND_ORDER 100

@@ -157,6 +157,17 @@ int orders_mode(struct group *group, const struct ledger_task *task)
 	return group->tx.err;
 }
 
+/* Only the order is kept: at the next start all is as if it had not been. */
+int orders_mode_now(struct group *group, const struct ledger_task *task)
+{
+	struct ledger_event event = {.units = (uint32_t)task->mode};
+
+	if (task->text && strlen(task->text) >= LEDGER_REASON_SIZE)
+		return ERR_RANGE;
+	put_order(group, task, &event);
+	return group->tx.err;
+}
+
 static int mode_decode(const MDB_val *value, struct ledger_mode *out)
 {
 	const uint8_t *in = value->mv_data;
@@ -208,6 +219,10 @@ const char *ledger_order_str(const struct ledger_event *event)
 		return event->units == ACCESS_FREE   ? "mode free"
 		       : event->units == ACCESS_PAID ? "mode paid"
 						     : "mode audit";
+	case LEDGER_MODE_NOW:
+		return event->units == ACCESS_FREE   ? "mode free for now"
+		       : event->units == ACCESS_PAID ? "mode paid for now"
+						     : "mode audit for now";
 	case LEDGER_ACCEPT:
 	case LEDGER_FINDING:
 	case LEDGER_CONVERT:

@@ -254,6 +254,7 @@ void orders_index(struct group *group, uint64_t event_index);
 int orders_alarm(struct group *group, const struct ledger_task *task);
 int orders_acknowledge(struct group *group, const struct ledger_task *task);
 int orders_mode(struct group *group, const struct ledger_task *task);
+int orders_mode_now(struct group *group, const struct ledger_task *task);
 
 /* ---- gate ---- */
 

@@ -132,11 +132,11 @@ static int check_config(const struct payments_config *config, char *why,
 
 /* ---- opening ---- */
 
-static int store_mode(struct payments *payments, enum access_mode mode,
-		      const char *reason)
+static int store_mode(struct payments *payments, enum ledger_op op,
+		      enum access_mode mode, const char *reason)
 {
 	struct ledger_task task = {
-		.op = LEDGER_MODE,
+		.op = op,
 		.mode = mode,
 		.settings_mode = payments->config.rules.mode,
 		.text = reason,
@@ -161,7 +161,7 @@ static int choose_mode(struct payments *payments)
 			    "have changed since the operator's command",
 			    log_text("mode", access_mode_str(told)),
 			    log_text("was", access_mode_str(stored.mode)));
-		return store_mode(payments, told, reason);
+		return store_mode(payments, LEDGER_MODE, told, reason);
 	}
 	LOG_UNUSUAL("the mode is the operator's, not that of the settings: "
 		    "admin mode changes it",
@@ -333,10 +333,10 @@ enum access_mode payments_settings_mode(const struct payments *payments)
 	return payments->config.rules.mode;
 }
 
-int payments_set_mode(struct payments *payments, enum access_mode mode,
-		      const char *reason)
+static int set_mode(struct payments *payments, enum ledger_op op,
+		    enum access_mode mode, const char *reason)
 {
-	int err = store_mode(payments, mode, reason);
+	int err = store_mode(payments, op, mode, reason);
 
 	if (err)
 		return err;
@@ -345,6 +345,18 @@ int payments_set_mode(struct payments *payments, enum access_mode mode,
 	atomic_store(&payments->wants_offer, true);
 	mailbox_nudge(&payments->box);
 	return 0;
+}
+
+int payments_set_mode(struct payments *payments, enum access_mode mode,
+		      const char *reason)
+{
+	return set_mode(payments, LEDGER_MODE, mode, reason);
+}
+
+int payments_set_mode_now(struct payments *payments, enum access_mode mode,
+			  const char *reason)
+{
+	return set_mode(payments, LEDGER_MODE_NOW, mode, reason);
 }
 
 void payments_set_notify(struct payments *payments, payments_notify_fn fn,

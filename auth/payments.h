@@ -90,6 +90,9 @@ enum access_mode payments_mode(struct payments *payments);
  */
 int payments_set_mode(struct payments *payments, enum access_mode mode,
 		      const char *reason);
+/* The same until the server ends; then what held before holds again. */
+int payments_set_mode_now(struct payments *payments, enum access_mode mode,
+			  const char *reason);
 /* What the settings say. */
 enum access_mode payments_settings_mode(const struct payments *payments);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/payments.h"
+#include "auth/admin_private.h"
 #include "core/bytes.h"
 #include "core/err.h"
 #include "core/log.h"
@@ -74,10 +74,26 @@ static int each_peer(void *ctx,
 	return 0;
 }
 
+static void look(void *ctx, struct admin_server *out)
+{
+	(void)ctx;
+	*out = (struct admin_server){.version = "1.2.3",
+				     .commit = "abc",
+				     .enode = "enode://ab@192.0.2.1:30303",
+				     .readiness = "the archive takes none",
+				     .peers = 7,
+				     .envelopes_out = 11,
+				     .requests_denied = 13,
+				     .shards = 4,
+				     .disk_free_bytes = 17};
+	out->archive.shards_broken = 2;
+	out->archive.envelopes = 19;
+}
+
 static struct admin_host host_now(void)
 {
-	return (struct admin_host){.payments = t.payments,
-				   .each_peer = each_peer};
+	return (struct admin_host){
+		.payments = t.payments, .each_peer = each_peer, .look = look};
 }
 
 /* What is answered, by its path; the caller's. */
@@ -269,4 +285,115 @@ Test(admin, the_log_level_changes_without_payments)
 	cr_assert_eq(log_get_level(), LOG_LEVEL_BROKEN);
 	EXPECT("log-level", 200, "level", "");
 	cr_assert_eq(log_get_level(), LOG_LEVEL_BROKEN);
+}
+
+static json_int_t number_of(json_t *root, const char *group, const char *key)
+{
+	return json_integer_value(
+		json_object_get(json_object_get(root, group), key));
+}
+
+Test(admin, the_status_tells_of_server_and_payments_at_once)
+{
+	json_t *root, *payments;
+
+	EXPECT("mode", 200, "mode", "paid", "reason", "opening day");
+	root = ASK("status", 200, "limit", "");
+	cr_assert(json_is_false(json_object_get(root, "ready")));
+	cr_assert_str_eq(text_of(root, "readiness"), "the archive takes none");
+	cr_assert_eq(json_integer_value(json_object_get(root, "peers")), 7);
+	cr_assert_eq(number_of(root, "envelopes", "out"), 11);
+	cr_assert_eq(number_of(root, "requests", "denied"), 13);
+	cr_assert_eq(number_of(root, "archive", "envelopes"), 19);
+	cr_assert_eq(number_of(root, "archive", "shards_broken"), 2);
+	cr_assert_eq(number_of(root, "archive", "disk_free"), 17);
+	cr_assert(json_is_true(json_object_get(root, "sells")));
+	payments = json_object_get(root, "payments");
+	cr_assert_str_eq(text_of(payments, "mode"), "paid");
+	cr_assert_str_eq(text_of(payments, "reason"), "opening day");
+	cr_assert(json_is_array(json_object_get(payments, "alarms")));
+	cr_assert_eq(number_of(payments, "claims", "pending"), 0);
+	cr_assert(json_object_get(payments, "claims"));
+	json_decref(root);
+}
+
+Test(admin, the_status_of_a_server_that_sells_nothing)
+{
+	struct admin_host host = {.look = look};
+	struct admin_answer got;
+
+	admin_run(&host, "status", "", 0, &got);
+	cr_assert_eq(got.status, 200);
+	cr_assert(strstr(got.body, "\"sells\":false"));
+	cr_assert_not(strstr(got.body, "payments"));
+	free(got.body);
+	host.look = NULL;
+	admin_run(&host, "status", "", 0, &got);
+	cr_assert_eq(got.status, 500);
+	free(got.body);
+}
+
+Test(admin, a_mode_for_now_is_forgotten_at_the_next_start)
+{
+	json_t *root;
+
+	EXPECT("mode", 400, "mode", "free", "for_now", "yes");
+	EXPECT("mode", 200, "mode", "paid", "reason", "opening day");
+	root = ASK("mode", 200, "mode", "free", "for_now", "yes", "reason",
+		   "a feast");
+	cr_assert_str_eq(text_of(root, "mode"), "free");
+	cr_assert_str_eq(text_of(root, "after_restart"), "paid");
+	cr_assert_str_eq(text_of(root, "reason"), "", "that of another mode");
+	json_decref(root);
+	cr_assert_eq(payments_mode(t.payments), ACCESS_FREE);
+	payments_close(t.payments);
+	start();
+	root = ASK("mode", 200, "mode", "");
+	cr_assert_str_eq(text_of(root, "mode"), "paid");
+	cr_assert_str_eq(text_of(root, "after_restart"), "paid");
+	cr_assert_str_eq(text_of(root, "reason"), "opening day");
+	json_decref(root);
+	root = ASK("orders", 200, "limit", "1");
+	cr_assert_str_eq(text_of(json_array_get(root, 0), "order"),
+			 "mode free for now");
+	cr_assert_str_eq(text_of(json_array_get(root, 0), "reason"), "a feast");
+	json_decref(root);
+}
+
+Test(admin, claims_that_a_person_should_look_at)
+{
+	const uint64_t at_s = 1767300000;
+	/* clang-format off */
+	static const struct {
+		enum claim_state state;
+		enum claim_reason reason;
+		uint64_t age_s;
+		bool needs;
+	} rows[] = {
+		{CLAIM_RECEIVED, CLAIM_NO_REASON, 599, false},
+		{CLAIM_RECEIVED, CLAIM_NO_REASON, 600, true},
+		{CLAIM_PENDING, CLAIM_NO_REASON, 3599, false},
+		{CLAIM_PENDING, CLAIM_NO_REASON, 3600, true},
+		{CLAIM_CONFIRMING, CLAIM_NO_REASON, 86400, false},
+		{CLAIM_ACTIVE, CLAIM_NO_REASON, 86400, false},
+		{CLAIM_SETTLED, CLAIM_NO_REASON, 86400, false},
+		{CLAIM_REORGED, CLAIM_NO_REASON, 0, true},
+		{CLAIM_REJECTED, CLAIM_BAD_PROOF, 0, false},
+		{CLAIM_REJECTED, CLAIM_CANCELLED, 0, false},
+		{CLAIM_REJECTED, CLAIM_NO_OPTION, 0, true},
+		{CLAIM_REJECTED, CLAIM_TOO_OLD, 604799, true},
+		{CLAIM_REJECTED, CLAIM_TOO_OLD, 604800, false},
+		{CLAIM_REJECTED, CLAIM_AMOUNT_OVERFLOW, 0, true},
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct claim_record rec = {.state = rows[i].state,
+						 .reason = rows[i].reason,
+						 .received_s = at_s,
+						 .updated_s = at_s};
+
+		cr_assert_eq(claim_needs_look(&rec, at_s + rows[i].age_s),
+			     rows[i].needs, "row %zu", i);
+	}
 }
