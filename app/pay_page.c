@@ -6,55 +6,25 @@
 #include <string.h>
 
 #include "app/pay_text.h"
+#include "app/web_page.h"
 #include "auth/offer.h"
 #include "core/err.h"
 
-/* ---- files ---- */
-
-static const struct {
-	const char *path;
-	const char *name;
-	const char *type;
-} pages[] = {
+static const struct web_page pages[] = {
 	{"/", "pay.html", "text/html; charset=utf-8"},
 	{"/pay.css", "pay.css", "text/css; charset=utf-8"},
 	{"/pay.mjs", "pay.mjs", "text/javascript; charset=utf-8"},
 	{"/claim.mjs", "claim.mjs", "text/javascript; charset=utf-8"},
+	{0},
 };
-#define PAGES (sizeof(pages) / sizeof(pages[0]))
+#define PAGES (sizeof(pages) / sizeof(pages[0]) - 1)
 _Static_assert(PAGES + 1 == PAY_PAGE_ROUTES, "one more for the QR code");
-
-static const struct web_file *file_called(const char *name)
-{
-	const struct web_file *file = web_files;
-
-	while (file->name && strcmp(file->name, name) != 0)
-		file++;
-	return file->name ? file : NULL;
-}
 
 static void on_page(void *ctx, const struct http_request *request,
 		    struct http_answer *answer)
 {
-	const char *path = http_path(request);
-
 	(void)ctx;
-	for (size_t i = 0; i < PAGES; i++) {
-		const struct web_file *file;
-
-		if (strcmp(pages[i].path, path) != 0)
-			continue;
-		file = file_called(pages[i].name);
-		answer->body = file ? malloc(file->size) : NULL;
-		if (!answer->body)
-			break;
-		memcpy(answer->body, file->bytes, file->size);
-		answer->size = file->size;
-		answer->status = 200;
-		answer->type = pages[i].type;
-		return;
-	}
-	http_answer_text(answer, 500, "text/plain", "out of memory\n");
+	web_page_answer(pages, http_path(request), answer);
 }
 
 /* ---- GET /qr.svg?option=&units= ---- */
@@ -129,8 +99,6 @@ static void on_qr(void *ctx, const struct http_request *request,
 void pay_page_routes(struct payments *payments,
 		     struct http_route out[static PAY_PAGE_ROUTES])
 {
-	for (size_t i = 0; i < PAGES; i++)
-		out[i] = (struct http_route){"GET", pages[i].path, on_page,
-					     NULL};
+	web_page_routes(pages, on_page, out);
 	out[PAGES] = (struct http_route){"GET", "/qr.svg", on_qr, payments};
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "app/dashboard.h"
 #include "app/nodekey.h"
 #include "app/pay_page.h"
 #include "app/server_admin.h"
@@ -133,6 +134,9 @@ static void make_routes(struct server *server)
 	server_admin_routes(&server->admin, true, routes);
 	server_http_add(server->routes.private_routes, routes,
 			SERVER_ADMIN_ROUTES);
+	dashboard_routes(routes);
+	server_http_add(server->routes.private_routes, routes,
+			DASHBOARD_ROUTES);
 	server_admin_routes(&server->admin, false, server->admin_routes);
 }
 

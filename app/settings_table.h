@@ -56,7 +56,7 @@ SETTING("mail.announce_rate_ip", NULL,           U64,      "0",              "0"
 SETTING("mail.announce_rate_peer", NULL,         U64,      "0",              "0",   "4294967295", "a second", "rate limit told to peers, by peer; 0: none")
 
 SETTING("http.public",           "public-http",  TEXT,     "",               NULL,  "255",    "addr:port",  "listener for everybody: offers, claims, payment page; empty: none")
-SETTING("http.private",          "private-http", TEXT,     "127.0.0.1:8550", NULL,  "255",    "addr:port",  "listener for the operator: metrics, admin; empty: none")
+SETTING("http.private",          "private-http", TEXT,     "127.0.0.1:8550", NULL,  "255",    "addr:port",  "listener for the operator: dashboard, metrics, admin; empty: none")
 SETTING("http.hosts[]",          NULL,           TEXT,     "",               "1",   "255",    "name",       "host names the listeners answer to beside their address")
 SETTING("http.trusted_proxies[]", NULL,          TEXT,     "",               "1",   "49",     "address",    "proxy in front of the public listener whose X-Forwarded-For is believed: an address, a network as in 10.0.0.0/8, or unix")
 SETTING("http.connections_max",  NULL,           U64,      "256",            "1",   "65536",  "connections", "connections to each listener at once")

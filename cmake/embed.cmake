@@ -1,5 +1,5 @@
 # Script: files of web/ as bytes of a C source. -DOUT=pages.c -DFILES="a;b" -DFROM=folder
-set(text "/* Made from the files of web/ while building. */\n#include \"app/pay_page.h\"\n\n")
+set(text "/* Made from the files of web/ while building. */\n#include \"app/web_page.h\"\n\n")
 foreach(name IN LISTS FILES)
 	file(READ "${FROM}/${name}" bytes HEX)
 	string(LENGTH "${bytes}" digits)

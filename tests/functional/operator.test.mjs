@@ -10,36 +10,19 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Daemon, run, runOk, tempDir, until } from './harness.mjs'
 import { Chain } from './chain.mjs'
-import { PRICE, Shop, keyFile, newNode, transfer } from './paying.mjs'
+import { PRICE, Shop, keyFile, newNode } from './paying.mjs'
 import { JsPeer, sleep } from './peer.mjs'
 
 test('an alarm of finality is shown, survives a restart, and is acknowledged', async (t) => {
-	const chain = await Chain.start(t, { mining: 'none', epoch: 1 })
-	await chain.mine(20)
-	const token = await chain.deploy('MiniMe')
-	const [owner, alice] = chain.accounts
-	await chain.act(owner, token, transfer(alice, 1000n * PRICE))
-	await chain.mine(3)
-	chain.tick()
-	const shop = await Shop.start(t, { chain, token, option: { activate: 3 } })
+	const shop = await Shop.startOnSteps(t)
+	const { chain } = shop
+	const [, alice] = chain.accounts
 	const data = join(shop.daemon.dir, 'data')
 	assert.deepEqual(await shop.admin('alarms'), [])
 	assert.equal((await shop.daemon.http('/readyz')).body, 'ready\n')
 	assert.equal(await shop.daemon.metric('mailpay_finality_alarm'), 0)
 
-	await chain.hold()
-	/* What replaces an empty block by an empty one changes nothing. */
-	await chain.act(owner, token, transfer(alice, PRICE))
-	await chain.mine(4)
-	chain.tick()
-	await sleep(2500)
-	const final = (await shop.admin('chains'))[0].finalized
-	await chain.reorg(await chain.head() - final + 8)
-	await chain.mine(2)
-	const [alarm] = await until('the alarm', async () => {
-		const list = await shop.admin('alarms')
-		return list.length > 0 && list
-	}, 30000)
+	const alarm = await shop.changeFinal(alice)
 	assert.equal(alarm.chain, 'dev')
 	assert.match(alarm.what, /finalized block has changed/)
 

@@ -6,8 +6,8 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { JSDOM } from 'jsdom'
 import { keccak256 } from 'ethereum-cryptography/keccak.js'
+import { openDocument } from './browser.mjs'
 import { runOk, until } from './harness.mjs'
 import { hex } from './peer.mjs'
 import { PRICE, Shop, SNT, claimText as expectedText, keyFile } from './paying.mjs'
@@ -45,33 +45,18 @@ test('the text to sign, the amounts and the call of the token', () => {
 	assert.equal(claim.hexOf('0x12', 2), null)
 })
 
-const realFetch = fetch
-
 /* A document with the page of this server, and a wallet if one is given. */
 async function openPage(t, shop, wallet, { storage = {} } = {}) {
 	const { body } = await shop.http('GET', '/')
-	const dom = new JSDOM(body, { url: `${shop.url}/` })
-	const { window } = dom
-	for (const [key, value] of Object.entries(storage))
-		window.localStorage.setItem(key, value)
-	window.ethereum = wallet
-	const globals = {
-		window, document: window.document, localStorage: window.localStorage, location: window.location, Option: window.Option,
-		fetch: (path, options) => realFetch(new URL(path, shop.url), options),
-	}
-	Object.assign(globalThis, globals)
-	/* A module is run once for each address. */
-	await import(`../../web/pay.mjs?${Math.random()}`)
-	t.after(() => window.close())
-	const $ = (id) => window.document.getElementById(id)
+	const page = await openDocument(t, {
+		html: body, url: () => shop.url, script: 'pay.mjs', storage: { localStorage: storage },
+		prepare: (window) => { window.ethereum = wallet },
+	})
+	const { $, window } = page
 	const said = []
 	new window.MutationObserver(() => said.push($('state').textContent)).observe($('state'), { childList: true })
 	return {
-		$, window, said,
-		type(id, text) {
-			$(id).value = text
-			$(id).dispatchEvent(new window.Event('input'))
-		},
+		...page, said,
 		saw: (id, pattern, ms = 60000) => until(`${pattern} in ${id}`, () => {
 			const text = $('problem').hidden ? '' : $('problem').textContent
 			assert.ok(id === 'problem' || text === '', text)

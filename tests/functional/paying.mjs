@@ -157,6 +157,36 @@ export class Shop {
 		})
 	}
 
+	/* The same over a chain whose blocks come when they are asked for, and are
+	 * final soon; account 1 has tokens. */
+	static async startOnSteps(t, options = {}) {
+		const chain = await Chain.start(t, { mining: 'none', epoch: 1 })
+		await chain.mine(20)
+		const token = await chain.deploy('MiniMe')
+		await chain.act(chain.accounts[0], token, transfer(chain.accounts[1], 1000n * PRICE))
+		await chain.mine(3)
+		chain.tick()
+		return Shop.start(t, { chain, token, ...options, option: { activate: 3, ...options.option } })
+	}
+
+	/* What must never happen, on such a chain: answers the alarm. */
+	async changeFinal(account) {
+		await this.chain.hold()
+		/* What replaces an empty block by an empty one changes nothing. */
+		await this.chain.act(this.owner, this.token, transfer(account, PRICE))
+		await this.chain.mine(4)
+		this.chain.tick()
+		await sleep(2500)
+		const final = (await this.admin('chains'))[0].finalized
+		await this.chain.reorg(await this.chain.head() - final + 8)
+		await this.chain.mine(2)
+		const [alarm] = await until('the alarm', async () => {
+			const list = await this.admin('alarms')
+			return list.length > 0 && list
+		}, 30000)
+		return alarm
+	}
+
 	/* Give an account tokens to pay with. */
 	async fund(account, value = 10000n * SNT) {
 		await this.chain.act(this.owner, this.token, transfer(account, value))

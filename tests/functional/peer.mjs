@@ -516,16 +516,17 @@ export function parseEnode(url) {
 
 /*
  * Options: key, caps (names), confirmations, pow, bloom, topics: what Status
- * says; deaf: reads nothing into meaning; silent: sends no Status.
+ * says; client: what it calls itself; deaf: reads nothing into meaning; silent:
+ * sends no Status.
  */
 export class JsPeer extends EventEmitter {
-	constructor({ key = crypto.randomBytes(32), caps = ['shh', 'waku'], ...options } = {}) {
+	constructor({ key = crypto.randomBytes(32), caps = ['shh', 'waku'], client = 'restante-js-peer/1.0', ...options } = {}) {
 		super()
 		this.key = Uint8Array.from(key)
 		this.options = options
 		this.connections = new Set()
 		this.rlpx = new RLPx(this.key, {
-			clientId: utf8('restante-js-peer/1.0'),
+			clientId: utf8(client),
 			capabilities: caps.map((name) => CAPABILITIES[name]),
 			common: { customCrypto: {} },
 			maxPeers: 1000,
