@@ -95,7 +95,8 @@ function span(seconds) {
 }
 
 const ago = (atS) => `${span(Math.max(0, Date.now() / 1000 - atS))} ago`;
-const when = (atS) => atS ? `${new Date(atS * 1000).toLocaleString()} (${ago(atS)})` : '–';
+const date = (atS) => new Date(atS * 1000).toLocaleString();
+const when = (atS) => (atS ? `${date(atS)} (${ago(atS)})` : '–');
 const plural = (n, name) => `${number(n)} ${name}${n === 1 ? '' : 's'}`;
 const short = (hex) => hex.length > 16 ? `${hex.slice(0, 8)}…${hex.slice(-4)}` : hex;
 
@@ -255,19 +256,22 @@ function showPayments() {
   }
 }
 
+const offerRows = (offer, holds) => (offer?.options ?? []).map((o) => [
+  `${amountText(o.price, o.decimals)} ${o.symbol} for ${timeText(1, o.unit)}`, `${o.min_units} to ${o.max_units}`,
+  String(o.chain_id), node(o.payee), holds(offer)]);
+
 const byMonth = (received) => [...received].sort((a, b) => (a.period < b.period ? 1 : -1));
 
 function showBooks() {
-  const { offer, offerNone, stats, look } = books;
+  const { offer, next, stats, look } = books;
   $('look').hidden = look.length === 0;
   for (const standing of ['active', 'in_grace', 'expired', 'without_end', 'suspended']) put(standing, number(stats[standing]));
   put('sold', `${sold(stats.units_sold)} sold in all${stats.grants ? `, and ${plural(stats.grants, 'grant')} for nothing` : ''}.`);
   table('received', ['Month', 'Received', 'Payments', 'Sold'], byMonth(stats.received).map((r) => [
     r.period, tokens(r.value, r.chain_id, r.token), number(r.payments), sold(r.units)]));
-  say('offer-none', offerNone ?? '', 'bad');
-  table('offer', ['Price', 'Sold at once', 'Chain', 'Paid to', 'Until'], (offer?.options ?? []).map((o) => [
-    `${amountText(o.price, o.decimals)} ${o.symbol} for ${timeText(1, o.unit)}`, `${o.min_units} to ${o.max_units}`,
-    String(o.chain_id), node(o.payee), new Date(offer.not_after * 1000).toLocaleString()]));
+  say('offer-none', offer ? '' : 'None yet: the chain and the token have not been seen.', 'bad');
+  table('offer', ['Price', 'Sold at once', 'Chain', 'Paid to', 'Holds'], [
+    ...offerRows(offer, (o) => `until ${date(o.not_after)}`), ...offerRows(next, (o) => `from ${date(o.not_before)}`)]);
   table('claims', ['State', 'Why', 'Received', 'Changed', 'Claim', 'Node'], look.map((c) => [
     [c.state, 'bad'], [c.reason || '–', 'text'], ago(c.received), ago(c.updated), c.claim, node(c.node)]));
 }
@@ -296,12 +300,13 @@ function away(text) {
   document.body.className = 'away';
 }
 
-async function readOffer() {
+async function readOffers() {
   try {
-    return { offer: (await ask('offers')).decoded };
+    const { decoded, next } = await ask('offers');
+    return { offer: decoded, next: next?.decoded };
   } catch (error) {
     if (error.code !== 'no_offer') throw error;
-    return { offerNone: 'There is no offer yet: the chain and the token have not been seen.' };
+    return {};
   }
 }
 
@@ -311,7 +316,7 @@ async function readBooks() {
   const rest = performance.now() - booksAt;
   if (rest < Math.max(BOOKS_MIN_MS, BOOKS_SHARE * booksMs) || (of === booksOf && rest < BOOKS_MAX_MS)) return;
   const start = performance.now();
-  books = { ...await readOffer(), stats: await ask('stats'), look: await ask('claims.look') };
+  books = { ...await readOffers(), stats: await ask('stats'), look: await ask('claims.look') };
   booksOf = of;
   booksAt = performance.now();
   booksMs = booksAt - start;
