@@ -182,8 +182,6 @@ struct csv {
 	char *text;
 	size_t size;
 	struct reasons *reasons; /* of what was done by hand */
-	struct offer offer;      /* for symbols and decimals */
-	bool has_offer;
 };
 
 static void csv_time(uint64_t at_s, char out[static CSV_TIME_SIZE])
@@ -205,35 +203,7 @@ static void csv_hex(struct csv *csv, const char *prefix, const uint8_t *in,
 	(void)fprintf(csv->out, ",%s%s", prefix, text);
 }
 
-/* In whole tokens, if the token is known. */
-static void csv_tokens(struct csv *csv, const struct entry *entry)
-{
-	const struct offer_option *option =
-		csv->has_offer ? offer_find(&csv->offer, entry->chain_id,
-					    entry->token, entry->payee)
-			       : NULL;
-	unsigned decimals = option ? option->decimals : 0;
-	char digits[U256_DECIMAL_MAX + 1];
-	size_t len = u256_to_decimal(&entry->value, digits);
-
-	if (!option || decimals == 0) {
-		(void)fprintf(csv->out, ",%s,%s", option ? digits : "",
-			      option ? option->symbol : "");
-		return;
-	}
-	if (len > decimals) {
-		(void)fprintf(csv->out, ",%.*s.%s", (int)(len - decimals),
-			      digits, digits + len - decimals);
-	} else {
-		(void)fputs(",0.", csv->out);
-		for (size_t i = len; i < decimals; i++)
-			(void)fputc('0', csv->out);
-		(void)fputs(digits, csv->out);
-	}
-	(void)fprintf(csv->out, ",%s", option->symbol);
-}
-
-/* What somebody has typed: a cell that no spreadsheet takes for a formula. */
+/* What others have chosen: a cell that no spreadsheet takes for a formula. */
 static void csv_text(struct csv *csv, const char *text)
 {
 	(void)fputc(',', csv->out);
@@ -250,6 +220,37 @@ static void csv_text(struct csv *csv, const char *text)
 		(void)fputc(c < ' ' || c == 0x7f ? ' ' : c, csv->out);
 	}
 	(void)fputc('"', csv->out);
+}
+
+/* In whole tokens, by the offer that was paid: a later one may know neither the
+ * token nor the payee. */
+static void csv_tokens(struct csv *csv, const struct entry *entry)
+{
+	static const char plain_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					  "abcdefghijklmnopqrstuvwxyz"
+					  "0123456789";
+	struct offer_option option = {.decimals = 0};
+	bool is_known =
+		ledger_read_entry_option(csv->call->ledger, entry, &option);
+	unsigned decimals = option.decimals;
+	char digits[U256_DECIMAL_MAX + 1];
+	size_t len = u256_to_decimal(&entry->value, digits);
+
+	if (!is_known || decimals == 0) {
+		(void)fprintf(csv->out, ",%s", is_known ? digits : "");
+	} else if (len > decimals) {
+		(void)fprintf(csv->out, ",%.*s.%s", (int)(len - decimals),
+			      digits, digits + len - decimals);
+	} else {
+		(void)fputs(",0.", csv->out);
+		for (size_t i = len; i < decimals; i++)
+			(void)fputc('0', csv->out);
+		(void)fputs(digits, csv->out);
+	}
+	if (option.symbol[strspn(option.symbol, plain_chars)] == '\0')
+		(void)fprintf(csv->out, ",%s", option.symbol);
+	else
+		csv_text(csv, option.symbol);
 }
 
 static bool csv_entry(void *ctx, const uint8_t *node, uint64_t seq,
@@ -301,16 +302,9 @@ static bool csv_node(void *ctx, const uint8_t *node,
 
 static bool csv_open(struct admin_call *call, struct csv *csv)
 {
-	uint8_t bytes[OFFER_SIZE_MAX];
-	uint8_t hash[32];
-	size_t len;
-
 	memset(csv, 0, sizeof(*csv));
 	csv->call = call;
 	csv->out = open_memstream(&csv->text, &csv->size);
-	csv->has_offer =
-		payments_offer(call->payments, bytes, &len, hash) == 0 &&
-		offer_open(bytes, len, &csv->offer, hash) == 0;
 	if (!csv->out)
 		call_error(call, 500, "failed", "out of memory");
 	return csv->out != NULL;

@@ -207,6 +207,10 @@ bool ledger_read_option(struct ledger *ledger, uint64_t now_s,
 			uint64_t chain_id,
 			const uint8_t token[static ADDRESS_SIZE],
 			struct offer_option *out);
+/* The option that an entry has its price from; its offer is kept as long as the
+ * entry. False: the entry has none. */
+bool ledger_read_entry_option(struct ledger *ledger, const struct entry *entry,
+			      struct offer_option *out);
 /* Was this chain, token and payee ever offered within the claim window? */
 enum offered {
 	OFFERED_YES,

@@ -236,6 +236,24 @@ bool ledger_read_option(struct ledger *ledger, uint64_t now_s,
 	return priced.option != NULL;
 }
 
+bool ledger_read_entry_option(struct ledger *ledger, const struct entry *entry,
+			      struct offer_option *out)
+{
+	const struct kept_offers *offers = atomic_load(&ledger->offers);
+	const struct offer_option *option = NULL;
+
+	for (size_t i = offers ? offers->count : 0; i-- > 0 && !option;) {
+		const struct kept_offer *kept = offers->list[i];
+
+		if (memcmp(kept->hash, entry->offer_hash, 32) == 0)
+			option = offer_find(&kept->offer, entry->chain_id,
+					    entry->token, entry->payee);
+	}
+	if (option)
+		*out = *option;
+	return option != NULL;
+}
+
 /* How near an offer's options come to the claim: 0 all equal. */
 static enum offered nearness(const struct offer *offer,
 			     const struct claim *claim)

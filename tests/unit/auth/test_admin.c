@@ -7,6 +7,7 @@
 
 #include "auth/admin_private.h"
 #include "core/bytes.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "tests/support/tempdir.h"
@@ -225,6 +226,80 @@ Test(admin, an_export_has_reasons_that_no_spreadsheet_obeys)
 	csv = export("payments.export");
 	cr_assert(strstr(csv, ",seq,node,reason\n"));
 	cr_assert(strstr(csv, ",\"'=1+\"\"2\"\"\"\n"), "%s", csv);
+	free(csv);
+}
+
+/* An offer of one token, six decimals, and a payment of 2.5 under it. */
+static void sell(uint64_t sequence, uint8_t token, const char *symbol)
+{
+	struct ledger *ledger = payments_ledger(t.payments);
+	uint64_t now_s = clock_wall_s();
+	uint8_t bytes[OFFER_SIZE_MAX];
+	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
+	struct offer offer = {.sequence = sequence,
+			      .not_before_s = now_s - 60,
+			      .not_after_s = now_s + 86400,
+			      .options_count = 1};
+	struct offer_option *option = &offer.options[0];
+	static const uint8_t proof[SECP_SIGNATURE_SIZE] = {1};
+	struct claim claim = {.scheme = CLAIM_SIGNATURE,
+			      .chain_id = 1,
+			      .proof = proof,
+			      .proof_size = sizeof(proof)};
+	struct finding found = {
+		.kind = FINDING_MINED,
+		.at = {.head = 90, .final = 90, .has_final = true},
+		.block = 10,
+		.block_time_s = now_s,
+		.value = u256_from_u64(2500000),
+		.sender_nonce = CLAIM_NONCE_UNKNOWN,
+	};
+
+	*option = (struct offer_option){
+		.id = 1,
+		.kind = PLAN_PERIOD,
+		.chain_id = 1,
+		.decimals = 6,
+		.terms = {.price = u256_from_u64(1000000),
+			  .unit_s = 3600,
+			  .min_units = 1,
+			  .max_units = 24},
+		.activate = {POLICY_CONFIRMATIONS, 1},
+		.settle = {POLICY_CONFIRMATIONS, 2},
+	};
+	(void)snprintf(option->symbol, sizeof(option->symbol), "%s", symbol);
+	memset(option->token, token, ADDRESS_SIZE);
+	memset(option->payee, token + 1, ADDRESS_SIZE);
+	memcpy(offer.server, t.server.public, SECP_PUBLIC_SIZE);
+	cr_assert_eq(offer_sign(&offer, &t.server, bytes, &task.offer_size,
+				claim.offer_hash),
+		     0);
+	cr_assert_eq(ledger_run(ledger, &task), 0);
+	memcpy(claim.node, t.node.public, SECP_PUBLIC_SIZE);
+	memcpy(claim.token, option->token, ADDRESS_SIZE);
+	memcpy(claim.payee, option->payee, ADDRESS_SIZE);
+	memset(claim.payer, 0x70, ADDRESS_SIZE);
+	claim.tx[0] = token;
+	task = (struct ledger_task){.op = LEDGER_ACCEPT, .claim = &claim};
+	cr_assert_eq(ledger_run(ledger, &task), 0);
+	found.rev = task.record.rev;
+	claim_key(&claim, found.claim_key);
+	task = (struct ledger_task){
+		.op = LEDGER_FINDING, .findings = &found, .findings_count = 1};
+	cr_assert_eq(ledger_run(ledger, &task), 0);
+}
+
+Test(admin, an_amount_is_in_the_tokens_of_the_offer_that_was_paid)
+{
+	char *csv;
+
+	sell(50, 1, "OLD");
+	/* Another token, another payee: the first is no longer on offer. */
+	sell(51, 3, "=N\",E");
+	csv = export("payments.export");
+	cr_assert(strstr(csv, ",2500000,2.500000,OLD,0x70"), "%s", csv);
+	cr_assert(strstr(csv, ",2500000,2.500000,\"'=N\"\",E\",0x70"), "%s",
+		  csv);
 	free(csv);
 }
 
