@@ -1,6 +1,7 @@
 #include "auth/admin.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "auth/admin_private.h"
@@ -53,6 +54,46 @@ static_assert(sizeof(runs) / sizeof(runs[0]) + 1 ==
 		      sizeof(admin_verbs) / sizeof(admin_verbs[0]),
 	      "each verb has its function");
 
+/* Is this one of the words of "node [seq]"? */
+static bool takes(const struct admin_verb *verb, const char *field)
+{
+	static const char between[] = " []";
+	const char *at = verb->fields;
+	size_t len = strlen(field);
+
+	while (*at) {
+		size_t word = strcspn(at, between);
+
+		if (word && word == len && memcmp(at, field, len) == 0)
+			return true;
+		at += word;
+		at += strspn(at, between);
+	}
+	return false;
+}
+
+/* What a command does not take was meant to do something: a suspension "for
+ * 7d" that has no end is none that anybody ordered. */
+static bool check_fields(struct admin_call *call, const struct admin_verb *verb)
+{
+	char message[256];
+	const char *field;
+	json_t *value;
+
+	json_object_foreach(call->args, field, value)
+	{
+		if (takes(verb, field))
+			continue;
+		(void)snprintf(message, sizeof(message),
+			       "%.40s: %s does not take it, but: %s", field,
+			       verb->name,
+			       *verb->fields ? verb->fields : "nothing");
+		call_error(call, 400, "bad_format", message);
+		return false;
+	}
+	return true;
+}
+
 void admin_run(const struct admin_host *host, const char *verb,
 	       const char *body, size_t size, struct admin_answer *out)
 {
@@ -77,7 +118,7 @@ void admin_run(const struct admin_host *host, const char *verb,
 			   "example shows them) and restart; payments.mode "
 			   "may stay free, and from then on admin mode changes "
 			   "it without a restart");
-	} else {
+	} else if (check_fields(&call, &admin_verbs[i])) {
 		if (call.payments)
 			call.ledger = payments_ledger(call.payments);
 		runs[i](&call);

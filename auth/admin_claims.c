@@ -44,6 +44,14 @@ static bool on_claim(void *ctx, const struct claim_view *view)
 	return !listing_is_full(l);
 }
 
+static bool is_state(const char *word)
+{
+	for (int s = CLAIM_RECEIVED; s <= CLAIM_REORGED; s++)
+		if (strcmp(word, claim_state_str((enum claim_state)s)) == 0)
+			return true;
+	return false;
+}
+
 void claims_list(struct admin_call *call)
 {
 	struct listing l = {.call = call, .max = ADMIN_LIST_MAX};
@@ -51,6 +59,12 @@ void claims_list(struct admin_call *call)
 	if (!call_number_arg(call, "limit", &l.max))
 		return;
 	l.wanted = call_arg(call, "state");
+	if (l.wanted && !is_state(l.wanted)) {
+		call_error(call, 400, "bad_format",
+			   "state: received, pending, confirming, active, "
+			   "settled, rejected or reorged");
+		return;
+	}
 	l.list = json_array();
 	if (ledger_each_claim(call->ledger, on_claim, &l))
 		call->is_bad = true;

@@ -83,6 +83,18 @@ static bool on_node(void *ctx, const uint8_t *node,
 	return !listing_is_full(l);
 }
 
+static bool is_standing(const char *word)
+{
+	static const char *const words[] = {"active",      "in_grace",
+					    "expired",     "suspended",
+					    "without_end", NULL};
+
+	for (size_t i = 0; words[i]; i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
 void entitlements_list(struct admin_call *call)
 {
 	struct listing l = {.call = call, .max = ADMIN_LIST_MAX};
@@ -90,6 +102,12 @@ void entitlements_list(struct admin_call *call)
 	if (!call_number_arg(call, "limit", &l.max))
 		return;
 	l.wanted = call_arg(call, "standing");
+	if (l.wanted && !is_standing(l.wanted)) {
+		call_error(call, 400, "bad_format",
+			   "standing: active, in_grace, expired, suspended or "
+			   "without_end");
+		return;
+	}
 	l.list = json_array();
 	if (ledger_each_node(call->ledger, on_node, &l))
 		call->is_bad = true;

@@ -317,6 +317,30 @@ Test(admin, what_cannot_be_counted_is_refused_and_nothing_is_lost)
 	       "reason", "a minute");
 }
 
+Test(admin, what_a_command_does_not_take_is_refused_and_changes_nothing)
+{
+	json_t *root;
+
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds",
+	       "3600", "reason", "a friend");
+	/* It would have no end. */
+	EXPECT("entitlements.suspend", 400, "node", t.node_text, "seconds",
+	       "3600", "reason", "an hour in the corner");
+	EXPECT("mode", 400, "mode", "free", "seconds", "60", "reason", "soon");
+	EXPECT("stats", 400, "mode", "active");
+	EXPECT("entitlements.show", 400, "node", t.node_text, "see", "1");
+	/* A word that is none would find nothing and look like an answer. */
+	EXPECT("claims.list", 400, "state", "reorg");
+	EXPECT("entitlements.list", 400, "standing", "grace");
+	root = ASK("entitlements.show", 200, "node", t.node_text);
+	cr_assert_str_eq(text_of(root, "standing"), "active");
+	json_decref(root);
+	EXPECT("claims.list", 200, "state", "reorged", "limit", "5");
+	root = ASK("entitlements.list", 200, "standing", "active");
+	cr_assert_eq(json_array_size(root), 1);
+	json_decref(root);
+}
+
 Test(admin, nothing_is_acknowledged_that_was_not_told)
 {
 	json_t *list = ASK("alarms", 200, "chain", "");
