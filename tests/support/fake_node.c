@@ -240,9 +240,10 @@ static void put_tx(struct out *out, const struct fake_node *node,
 		put(out, "null}");
 }
 
-static void put_call(struct out *out, const struct fake_node *node,
-		     const char *data)
+static void put_call(struct out *out, struct fake_node *node, const char *data)
 {
+	if (strncmp(data, "0x1626ba7e", 10) == 0)
+		atomic_fetch_add(&node->proofs, 1);
 	if (strcmp(data, "0x313ce567") == 0)
 		put(out, "\"result\":\"0x%064x\"", 18);
 	else if (strcmp(data, "0x95d89b41") == 0)

@@ -65,6 +65,7 @@ struct fake_node {
 	atomic_uint bodies; /* received */
 	atomic_uint items;
 	atomic_uint receipts;
+	atomic_uint proofs; /* questions to contract wallets */
 	int port;
 	struct fake_server *server;
 };

@@ -386,6 +386,38 @@ Test(ledger, nobody_uses_up_the_places_of_others)
 	cr_assert_eq(file_from(&claim, 67), ERR_FULL);
 }
 
+static uint64_t deny_at(void *ctx)
+{
+	(void)ctx;
+	return PAYING_START_S + 5000;
+}
+
+static uint64_t expiry_of(unsigned node, uint64_t block_time_s)
+{
+	struct claim claim = paying_claim(&p, node, node);
+	struct ledger_task task;
+	struct finding f;
+
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, PAYING_PRICE, 201, 1, 206);
+	f.block_time_s = block_time_s;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	return paying_record(&p, node).expiry_s;
+}
+
+/* §14: what is bought begins by the chain's clock when ours runs ahead. */
+Test(ledger, a_credit_begins_by_the_denying_clock_or_with_its_block)
+{
+	ledger_close(p.ledger);
+	p.config.deny_now = deny_at;
+	paying_open(&p);
+	atomic_store(&p.now_ms, (PAYING_START_S + 400000) * 1000);
+	cr_assert_eq(expiry_of(1, PAYING_START_S + 1000),
+		     PAYING_START_S + 5000 + PAYING_UNIT_S);
+	cr_assert_eq(expiry_of(2, PAYING_START_S + 6000),
+		     PAYING_START_S + 6000 + PAYING_UNIT_S);
+}
+
 static void refuse_proof(const struct claim *claim)
 {
 	struct finding f = paying_mined(&p, claim, 100, 201, 1, 206);

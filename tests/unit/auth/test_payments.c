@@ -235,6 +235,35 @@ static void expect_code(const struct claim *claim, enum intake want)
 	cr_assert_str_eq(intake_str(submit(claim).code), intake_str(want));
 }
 
+/* §19; §21, 24: each costs the endpoints a call that its sender chooses. */
+Test(payments, claims_of_contract_wallets_have_a_rate_of_their_own)
+{
+	struct signed_claim one;
+	struct intake_answer answer;
+	struct offer offer;
+
+	payments_close(t.payments);
+	t.config.contract_proofs = true;
+	t.config.submit_contract_per_min = 2;
+	t.config.submit_per_min = 1000;
+	t.config.submit_burst = 1000;
+	start();
+	cr_assert_geq(wait_offer(1, &offer), 1);
+	for (uint8_t i = 1; i <= 2; i++) {
+		sign(&one, i);
+		one.claim.scheme = CLAIM_CONTRACT;
+		expect_code(&one.claim, INTAKE_OK);
+	}
+	sign(&one, 3);
+	one.claim.scheme = CLAIM_CONTRACT;
+	answer = submit(&one.claim);
+	cr_assert_eq(answer.code, INTAKE_RATE_LIMITED);
+	cr_assert_gt(answer.retry_after_s, 0);
+	/* Those that are signed are not held up by it. */
+	sign(&one, 4);
+	expect_code(&one.claim, INTAKE_OK);
+}
+
 static int find_mined(const struct signed_claim *c, uint64_t head)
 {
 	struct finding f = {

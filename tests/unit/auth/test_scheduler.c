@@ -146,6 +146,32 @@ Test(scheduler, contract_proofs_are_asked_for_at_crediting)
 	cr_assert_eq(verifying_view(&v, &bad).record.reason, CLAIM_BAD_PROOF);
 }
 
+/* §6.4; §21, 24: a stranger's contract costs nothing before somebody has paid
+ * from it and the payment is confirmed, and then one call. */
+Test(scheduler, no_contract_is_called_before_its_payment_is_confirmed)
+{
+	struct claim young = verifying_claim(&v, 1, 97, 100, 0);
+	struct claim none = verifying_claim(&v, 2, 50, 100, FAKE_NO_LOG);
+
+	young.scheme = none.scheme = CLAIM_CONTRACT;
+	verifying_start(&v);
+	verifying_file(&v, &young, 1);
+	verifying_file(&v, &none, 2);
+	ASSERT_BECOMES(young, CLAIM_CONFIRMING);
+	ASSERT_BECOMES(none, CLAIM_REJECTED);
+	verifying_head(&v, 101);
+	verifying_nap(300);
+	cr_assert_eq(verifying_view(&v, &young).record.state, CLAIM_CONFIRMING);
+	cr_assert_eq(atomic_load(&v.nodes[0]->proofs), 0);
+	verifying_head(&v, 102);
+	ASSERT_BECOMES(young, CLAIM_ACTIVE);
+	cr_assert_eq(atomic_load(&v.nodes[0]->proofs), 1);
+	/* Credited: it is not asked again on the way to settled. */
+	verifying_head(&v, 140);
+	ASSERT_BECOMES(young, CLAIM_SETTLED);
+	cr_assert_eq(atomic_load(&v.nodes[0]->proofs), 1);
+}
+
 Test(scheduler, a_payment_that_moved_stays_active)
 {
 	struct claim claim = file(1, 95, 100);
