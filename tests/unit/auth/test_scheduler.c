@@ -528,6 +528,32 @@ Test(scheduler_quorum, two_that_are_away_are_too_many)
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
 }
 
+static unsigned good_endpoints(unsigned wanted)
+{
+	struct chain_view view = {.endpoints_good = 0};
+
+	for (int i = 0; i < 500; i++) {
+		(void)scheduler_chain(v.scheduler, 0, &view);
+		if (view.endpoints_good == wanted)
+			break;
+		verifying_nap(10);
+	}
+	return view.endpoints_good;
+}
+
+/* §15.1: it moves, so it does not stand still, and is not in step either. */
+Test(scheduler_quorum, more_than_five_blocks_behind_does_not_count)
+{
+	atomic_store(&v.nodes[2]->head, 95);
+	verifying_start(&v);
+	cr_assert_eq(good_endpoints(3), 3);
+	verifying_head(&v, 101);
+	atomic_store(&v.nodes[2]->head, 95);
+	cr_assert_eq(good_endpoints(2), 2);
+	atomic_store(&v.nodes[2]->head, 96);
+	cr_assert_eq(good_endpoints(3), 3);
+}
+
 Test(scheduler_quorum, a_frozen_or_lagging_head_holds_nobody_up)
 {
 	struct claim claim;
