@@ -164,10 +164,16 @@ static int run(struct exporting *e)
 	uint64_t count;
 	int err, write_err;
 
+	struct archive_health health;
+
 	client_args_signals();
 	progress_start(&e->progress, "export");
 	err = copy_all(e);
 	progress_end(&e->progress);
+	archive_health(e->archive, &health);
+	/* The rest is kept, and is all there is the next time. */
+	if (!err && health.slices_quarantined > 0)
+		err = ERR_CORRUPT;
 	count = e->writer.count;
 	write_err = dump_finish(&e->writer, err == 0, note);
 	if (err || write_err)

@@ -238,6 +238,21 @@ static void warn_of_disk(const struct server *server)
 			    log_u64("room_bytes", room));
 }
 
+static void tell_set_aside(const char *from, const char *to)
+{
+	LOG_BROKEN("a slice is damaged and was moved; the rest is served",
+		   log_text("slice", from), log_text("to", to));
+}
+
+static int open_archive(struct server *server, char *why)
+{
+	struct archive_config config = server->config->archive;
+
+	config.is_sound = envelope_is_sound;
+	config.set_aside = tell_set_aside;
+	return archive_open(&config, &server->archive, why, SERVER_WHY_MAX);
+}
+
 static int start_parts(struct server *server, char *why)
 {
 	const struct server_config *config = server->config;
@@ -249,8 +264,7 @@ static int start_parts(struct server *server, char *why)
 		err = nodekey_read_or_make(config->nodekey, &server->key,
 					   &is_new, why);
 	if (!err)
-		err = archive_open(&config->archive, &server->archive, why,
-				   SERVER_WHY_MAX);
+		err = open_archive(server, why);
 	if (!err)
 		warn_of_disk(server);
 	if (!err)

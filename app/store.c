@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/envelope.h"
 #include "core/err.h"
 #include "storage/dir.h"
 
@@ -13,6 +14,11 @@ int store_path(const char *datadir, char out[static STORE_PATH_MAX])
 	int n = snprintf(out, STORE_PATH_MAX, "%s/archive", datadir);
 
 	return n < 0 || n >= STORE_PATH_MAX ? ERR_RANGE : 0;
+}
+
+static void tell(const char *from, const char *to)
+{
+	(void)fprintf(stderr, "%s: is damaged; moved to %s\n", from, to);
 }
 
 int store_open(const char *datadir, bool create, struct archive **out,
@@ -25,6 +31,8 @@ int store_open(const char *datadir, bool create, struct archive **out,
 
 	archive_config_default(&config);
 	config.dir = path;
+	config.is_sound = envelope_is_sound;
+	config.set_aside = tell;
 	/* What is old is not thrown away by looking at it. */
 	config.retention_s = 0;
 	config.retention_bytes = 0;

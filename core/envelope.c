@@ -34,6 +34,59 @@ int envelope_decode(const uint8_t *in, size_t len, struct envelope *out)
 	return 0;
 }
 
+/* Where an integer that begins at `at` ends; beyond `size` if it is none. */
+static uint64_t integer_end(const uint8_t *in, uint64_t at, uint32_t size)
+{
+	if (at >= size || in[at] > 0x88)
+		return UINT64_MAX;
+	return at + (in[at] < 0x80 ? 1 : in[at] - 0x7fu);
+}
+
+/*
+ * The same of a string, or a list, whose first byte is `base` when it is
+ * empty; *first is where its content begins.
+ */
+static uint64_t content_end(const uint8_t *in, uint64_t at, uint32_t size,
+			    uint8_t base, uint64_t *first)
+{
+	unsigned head, bytes;
+	uint64_t len = 0;
+
+	if (at >= size || in[at] < base || in[at] - base >= 0x40)
+		return UINT64_MAX;
+	head = in[at++] - base;
+	*first = at;
+	if (head < 56)
+		return at + head;
+	bytes = head - 55;
+	if (bytes > sizeof(size) || bytes > size - at)
+		return UINT64_MAX;
+	*first = at + bytes;
+	while (bytes-- > 0)
+		len = len << 8 | in[at++];
+	return at + len;
+}
+
+bool envelope_is_sound(const uint8_t *in, uint32_t size, struct topic topic)
+{
+	uint64_t at, first;
+
+	if (content_end(in, 0, size, 0xc0, &at) != size)
+		return false;
+	at = integer_end(in, at, size); /* expiry */
+	at = integer_end(in, at, size); /* ttl */
+	if (at >= size || size - at <= 1 + TOPIC_SIZE ||
+	    in[at] != 0x80 + TOPIC_SIZE ||
+	    memcmp(in + at + 1, topic.bytes, TOPIC_SIZE) != 0)
+		return false;
+	at += 1 + TOPIC_SIZE;
+	if (in[at] < 0x80) /* data of one small byte */
+		at++;
+	else
+		at = content_end(in, at, size, 0x80, &first);
+	return integer_end(in, at, size) == size; /* nonce */
+}
+
 uint32_t envelope_sent(const struct envelope *env)
 {
 	return env->expiry_s - env->ttl_s;

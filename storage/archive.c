@@ -568,13 +568,19 @@ void archive_health(struct archive *archive, struct archive_health *out)
 		out->commits += atomic_load(&shard->commits);
 		out->put_envelopes += atomic_load(&shard->put_envelopes);
 		out->queued_envelopes += atomic_load(&shard->queued_envelopes);
-		for (unsigned i = 0; i < list->count; i++)
-			if (!atomic_load(&list->slices[i]->is_doomed))
-				health_of_slice(list->slices[i], out);
+		for (unsigned i = 0; i < list->count; i++) {
+			struct slice *slice = list->slices[i];
+
+			/* The writer is about to move it. */
+			if (atomic_load(&slice->is_damaged))
+				out->slices_quarantined++;
+			else if (!atomic_load(&slice->is_doomed))
+				health_of_slice(slice, out);
+		}
 	}
 	readers_leave(reader);
 	out->is_healthy = out->shards_broken == 0;
-	out->slices_quarantined = atomic_load(&archive->common.quarantined);
+	out->slices_quarantined += atomic_load(&archive->common.quarantined);
 	shard_failure_text(&archive->common, out->why, sizeof(out->why));
 	if (out->why[0] == '\0' && out->slices_quarantined > 0)
 		(void)snprintf(out->why, sizeof(out->why),

@@ -43,6 +43,13 @@ struct archive_config {
 	size_t map_bytes;       /* address space of one slice */
 	unsigned readers;       /* reader threads */
 	unsigned reads_max;     /* read steps waiting */
+	/* Can these bytes be what was put? Asked of each that is given, so it
+	 * must be quick; a slice with one that cannot is damaged. NULL: they
+	 * can. */
+	bool (*is_sound)(const uint8_t *rlp, uint32_t size, struct topic topic);
+	/* A damaged slice was moved out of the way; may be NULL. Called while
+	 * opening, and by the writers' threads. */
+	void (*set_aside)(const char *from, const char *to);
 };
 
 /* What `restante serve` uses when nothing is said; `dir` stays NULL. */
@@ -54,7 +61,8 @@ void archive_config_default(struct archive_config *config);
  * (ERR_EXISTS), no access (ERR_IO), an unknown format (ERR_UNSUPPORTED), a
  * setting out of bounds (ERR_RANGE), no memory (ERR_NOMEM).
  * A damaged slice does not fail the opening: it is moved aside
- * (`quarantine/`), counted in the health, and the rest is served.
+ * (`quarantine/`), told to `set_aside`, counted in the health, and the rest is
+ * served; so is one in which a read meets nonsense.
  */
 int archive_open(const struct archive_config *config, struct archive **out,
 		 char *why, size_t why_size);
@@ -183,7 +191,7 @@ struct archive_health {
 	bool is_healthy; /* every shard takes envelopes */
 	unsigned shards_broken;
 	unsigned slices;
-	unsigned slices_quarantined;
+	unsigned slices_quarantined; /* since it was opened */
 	uint64_t envelopes;
 	uint64_t bytes_on_disk;
 	uint64_t commits;

@@ -38,6 +38,7 @@ struct heap_item {
 struct pending {
 	const uint8_t *rlp;
 	const struct run_entry *entry;
+	uint32_t read; /* whose slice */
 };
 
 struct query_work {
@@ -495,9 +496,9 @@ static void heap_sift(struct query *qu, uint32_t at)
 	heap[at] = item;
 }
 
-static int damaged(struct query *qu, const struct list *list)
+static int damaged(struct query *qu, uint32_t read)
 {
-	atomic_store(&qu->w->reads[list->read].slice->is_damaged, true);
+	atomic_store(&qu->w->reads[read].slice->is_damaged, true);
 	return ERR_CORRUPT;
 }
 
@@ -510,7 +511,7 @@ static int heap_build(struct query *qu)
 	for (uint32_t i = 0; i < w->lists_count && !err; i++) {
 		err = list_next(qu, &w->lists[i]);
 		if (err == ERR_CORRUPT)
-			return damaged(qu, &w->lists[i]);
+			return damaged(qu, w->lists[i].read);
 		if (err == 0)
 			w->heap[w->heap_count++] = (struct heap_item){
 				.order = order_of(qu, head_of(&w->lists[i])),
@@ -531,7 +532,7 @@ static int heap_advance(struct query *qu)
 	int err = list_next(qu, list);
 
 	if (err == ERR_CORRUPT)
-		return damaged(qu, list);
+		return damaged(qu, list->read);
 	if (err == 0)
 		w->heap[0].order = order_of(qu, head_of(list));
 	else
@@ -561,14 +562,29 @@ static bool is_past_page(const struct archive_step *step, uint32_t size)
 	       step->out_size + size > step->out_page;
 }
 
+/* As far as the archive's owner can tell without a hash. */
+static bool is_sound(const struct query *qu, const struct pending *pending)
+{
+	const struct archive_config *config = &qu->shards[0].common->config;
+
+	return !config->is_sound ||
+	       config->is_sound(pending->rlp, pending->entry->size,
+				pending->entry->topic);
+}
+
 /* Copy what is pending; by now it has come into the cache. */
-static void flush(struct query *qu)
+static int flush(struct query *qu)
 {
 	struct archive_step *step = qu->step;
+	int err = 0;
 
 	for (uint32_t i = 0; i < qu->pending_count && !qu->is_stopped; i++) {
 		const struct run_entry *entry = qu->pending[i].entry;
 
+		if (!is_sound(qu, &qu->pending[i])) {
+			err = damaged(qu, qu->pending[i].read);
+			break;
+		}
 		if (entry->size <= qu->item_max) {
 			if (entry->size > step->out_max - step->out_size ||
 			    is_past_page(step, entry->size)) {
@@ -585,6 +601,7 @@ static void flush(struct query *qu)
 		set_last(qu, entry->key);
 	}
 	qu->pending_count = 0;
+	return err;
 }
 
 static int make_pending(struct query *qu, const struct list *list)
@@ -597,16 +614,16 @@ static int make_pending(struct query *qu, const struct list *list)
 		return 0; /* in two runs: cannot be, and would be a duplicate */
 	rlp = slice_read_envelope(&qu->w->reads[list->read], entry);
 	if (!rlp)
-		return damaged(qu, list);
+		return damaged(qu, list->read);
 	for (uint32_t i = 0; i < entry->size && i < PREFETCH_MAX;
 	     i += CACHE_LINE)
 		__builtin_prefetch(rlp + i);
-	qu->pending[qu->pending_count++] =
-		(struct pending){.rlp = rlp, .entry = entry};
+	qu->pending[qu->pending_count++] = (struct pending){
+		.rlp = rlp, .entry = entry, .read = list->read};
 	qu->last_key = entry->key;
 	if (qu->pending_count == PENDING_MAX ||
 	    qu->step->count + qu->pending_count >= qu->step->limit)
-		flush(qu);
+		return flush(qu);
 	return 0;
 }
 
@@ -636,15 +653,15 @@ static int merge(struct query *qu)
 		qu->since_clock++;
 		err = heap_advance(qu);
 		if (!err && is_time_over(qu) && w->heap_count > 0) {
-			flush(qu);
-			if (!qu->is_stopped) {
+			err = flush(qu);
+			if (!err && !qu->is_stopped) {
 				set_last(qu, qu->looked);
 				stop(qu, ARCHIVE_STOP_BUDGET);
 			}
 		}
 	}
-	if (!qu->is_stopped)
-		flush(qu);
+	if (!qu->is_stopped && flush(qu))
+		err = ERR_CORRUPT;
 	return err;
 }
 

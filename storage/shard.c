@@ -271,6 +271,8 @@ static void quarantine(struct shard *shard, const char *name)
 	(void)rename(from, to);
 	remove_lock_of(from);
 	atomic_fetch_add(&shard->common->quarantined, 1);
+	if (shard->common->config.set_aside)
+		shard->common->config.set_aside(from, to);
 }
 
 void shard_set_aside(struct shard *shard, struct slice *slice)

@@ -2,9 +2,12 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync, openSync, writeSync, closeSync } from 'node:fs'
+import {
+	closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
+	writeSync,
+} from 'node:fs'
 import { JsPeer, hex, keccak256, makeEnvelope, readEnvelope, unhex } from './peer.mjs'
-import { Daemon, RESTANTE, freePort, join, run, runOk, tempDir } from './harness.mjs'
+import { Daemon, RESTANTE, freePort, join, run, runOk, tempDir, until } from './harness.mjs'
 
 const lines = (path) => readFileSync(path, 'utf8').split('\n').filter(Boolean)
 const objects = (path) => lines(path).map((line) => JSON.parse(line))
@@ -212,6 +215,8 @@ test('an archive that is closed', async (t) => {
 		for (let at = 8192; at < size; at += 4096)
 			writeSync(fd, Buffer.alloc(512, 0x5a), 0, 512, at + 1024)
 		closeSync(fd)
+		const copy = join(dir, 'damaged')
+		cpSync(data, copy, { recursive: true })
 		const check = await run(['fsck', '--datadir', data])
 		assert.equal(check.code, 1)
 		assert.ok(check.stdout.includes('shard-'), check.stdout + check.stderr)
@@ -221,6 +226,22 @@ test('an archive that is closed', async (t) => {
 		const result = await runOk(['fetch', again.enode, '--json'])
 		assert.ok(summary(result).envelopes < 500)
 		await runOk(['canary', again.enode])
+
+		/* Without fsck: whoever asks is sent what can be read. */
+		rmSync(join(copy, 'admin.sock'), { force: true })
+		const other = new Daemon({ args: [] })
+		other.dir = join(dir, 'other')
+		mkdirSync(other.dir)
+		renameSync(copy, join(other.dir, 'data'))
+		t.after(() => other.end())
+		await other.up()
+		const rest = await runOk(['fetch', other.enode, '--json'])
+		assert.ok(summary(rest).envelopes < 500)
+		await until('it is counted', () => other.metric('mailserver_archive_slices_quarantined'))
+		await until('it is named', () => /level=broken .*damaged.*slice-\d+\.mdb.*quarantine/.test(other.stderr))
+		await runOk(['canary', other.enode])
+		await other.stop()
+		await runOk(['fsck', '--datadir', join(other.dir, 'data')])
 	})
 })
 

@@ -98,6 +98,8 @@ Test(envelope, the_vectors_decode_hash_and_encode)
 		expect_fields(&env, entry);
 		expect_pow(&env, entry);
 		expect_encoding(&env, &rlp);
+		cr_assert(envelope_is_sound(rlp.bytes, (uint32_t)rlp.len,
+					    env.topic));
 		hex_release(&rlp);
 	}
 	json_decref(root);
@@ -135,12 +137,41 @@ Test(envelope, cut_short_or_followed_by_more_it_is_refused)
 
 		memcpy(less, rlp.bytes, len);
 		cr_assert_eq(envelope_decode(less, len, &env), ERR_SYNTAX);
+		cr_assert_not(envelope_is_sound(less, (uint32_t)len,
+						(struct topic){{0}}));
 		free(less);
 	}
 	memcpy(more, rlp.bytes, rlp.len);
 	more[rlp.len] = 0x01;
 	cr_assert_eq(envelope_decode(more, rlp.len + 1, &env), ERR_SYNTAX);
+	cr_assert_not(envelope_is_sound(more, (uint32_t)rlp.len + 1,
+					(struct topic){{0}}));
 	free(more);
+	hex_release(&rlp);
+}
+
+Test(envelope, one_that_was_spoilt_is_not_sound)
+{
+	/* Headers of the list, expiry, ttl, topic, data and nonce; the topic.
+	 */
+	static const uint8_t places[] = {0, 1, 6, 7, 8, 11, 12, 46};
+	struct hex rlp = hex_from_text(
+		"ee845f5e100f0f8400000000a16d10006cf61612c050115edb9f58cc84298c"
+		"5216905351573921947f49f6133fc501");
+	struct topic topic = {{0}};
+
+	cr_assert(envelope_is_sound(rlp.bytes, (uint32_t)rlp.len, topic));
+	for (size_t i = 0; i < sizeof(places); i++) {
+		uint8_t was = rlp.bytes[places[i]];
+
+		rlp.bytes[places[i]] = 0xba;
+		cr_assert_not(
+			envelope_is_sound(rlp.bytes, (uint32_t)rlp.len, topic),
+			"%u", places[i]);
+		rlp.bytes[places[i]] = was;
+	}
+	topic.bytes[3] = 1;
+	cr_assert_not(envelope_is_sound(rlp.bytes, (uint32_t)rlp.len, topic));
 	hex_release(&rlp);
 }
 
