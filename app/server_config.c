@@ -1,6 +1,5 @@
 #include "app/server_config.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,46 +9,17 @@
 #include "app/store.h"
 #include "app/version.h"
 #include "core/err.h"
+#include "net/address.h"
 
 #define RETAINED_GROUPS    16u
 #define RETAINED_GROUP_MIN (1u << 20)
 
 /* ---- addresses ---- */
 
-/* "ADDR:PORT" or "[ADDR]:PORT", in digits. */
-static int decode_address(const char *text, struct sockaddr_storage *out,
-			  socklen_t *len)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	struct addrinfo *found;
-	const char *colon = strrchr(text, ':');
-	char host[64];
-	size_t n;
-
-	if (!colon || !colon[1])
-		return ERR_SYNTAX;
-	n = (size_t)(colon - text);
-	if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
-		text++;
-		n -= 2;
-	}
-	if (n == 0 || n >= sizeof(host))
-		return ERR_SYNTAX;
-	memcpy(host, text, n);
-	host[n] = '\0';
-	if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
-		return ERR_SYNTAX;
-	memcpy(out, found->ai_addr, found->ai_addrlen);
-	*len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
-
 static void read_listen(struct settings *s, struct server_config *out)
 {
 	out->listen = settings_text(s, "net.listen");
-	if (decode_address(out->listen, &out->node.listen,
+	if (address_decode(out->listen, &out->node.listen,
 			   &out->node.listen_len))
 		settings_refuse(s, "net.listen",
 				"is no address; wanted: ADDR:PORT in digits, "
@@ -342,13 +312,28 @@ static void read_proxies(struct settings *s, struct server_config *out)
 		read_proxy(s, i, out);
 }
 
+/* Empty: there is none. */
+static const char *read_http_listen(struct settings *s, const char *name)
+{
+	const char *text = settings_text(s, "%s", name);
+	struct sockaddr_storage addr;
+	socklen_t len;
+
+	if (*text && !(strncmp(text, "unix:", 5) == 0 && text[5]) &&
+	    address_decode(text, &addr, &len))
+		settings_refuse(s, name,
+				"is no address; wanted: ADDR:PORT in digits, "
+				"as in 127.0.0.1:8550, unix:PATH, or nothing");
+	return text;
+}
+
 static void read_http(struct settings *s, struct server_config *out)
 {
 	size_t count = settings_count(s, "http.hosts");
 	size_t at = 0;
 
-	out->http_public = settings_text(s, "http.public");
-	out->http_private = settings_text(s, "http.private");
+	out->http_public = read_http_listen(s, "http.public");
+	out->http_private = read_http_listen(s, "http.private");
 	out->http_connections =
 		(unsigned)settings_u64(s, "http.connections_max");
 	for (size_t i = 0; i < count && at < sizeof(out->http_hosts); i++)

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/err.h"
+#include "net/address.h"
 #include "net/forwarded.h"
 
 /* Of our own pages: nothing from elsewhere, no frame around them. */
@@ -553,25 +553,6 @@ static void on_completed(void *cls, struct MHD_Connection *connection,
 
 /* ---- listening ---- */
 
-static int parse_listen(const char *text, struct sockaddr_storage *out,
-			socklen_t *len)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV |
-					     AI_PASSIVE};
-	struct addrinfo *found;
-	const char *colon = strrchr(text, ':');
-	char host[HOST_MAX];
-
-	if (!colon || !split_host(text, host) ||
-	    getaddrinfo(host, colon + 1, &hints, &found) != 0)
-		return ERR_SYNTAX;
-	memcpy(out, found->ai_addr, found->ai_addrlen);
-	*len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
-
 static int bind_socket(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int on = 1;
@@ -618,7 +599,7 @@ static int listen_inet(struct http *http, const char *text, int *out)
 	socklen_t len;
 	int fd, err;
 
-	err = parse_listen(text, &addr, &len);
+	err = address_decode(text, &addr, &len);
 	if (err)
 		return err;
 	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
