@@ -47,6 +47,11 @@ test('plain TCP', async (t) => {
 		await closesOn(Buffer.from([0x01, 0xc0, 0x04, 1, 2, 3]), 'half a packet')
 	})
 
+	await t.test('each is counted', async () => {
+		assert.equal(await daemon.metric('restante_links_total', 'garbage'), 5)
+		assert.equal(await daemon.metric('restante_links_total', 'timeout'), 2)
+	})
+
 	await t.test('and nothing of it is in the log', async () => {
 		const told = daemon.stderr.split('\n').filter((line) => /level=(unusual|broken)/.test(line))
 		assert.deepEqual(told, [])
@@ -98,6 +103,8 @@ test('frames', async (t) => {
 			assert.equal(isLocal, false)
 			assert.equal(reason, BREACH)
 		})
+	await t.test('each is counted', () => until('all of them', async () =>
+		await daemon.metric('restante_link_ends_total', 'breach') === 3 + breaches.length))
 	await runOk(['canary', daemon.enode])
 })
 
@@ -123,6 +130,8 @@ test('capability messages', async (t) => {
 			assert.equal(isLocal, false)
 			assert.ok([BREACH, SUBPROTOCOL].includes(reason), `reason ${reason}`)
 		})
+	await t.test('each is counted', async () =>
+		assert.equal(await daemon.metric('waku_malformed_packets_total'), endings.length))
 
 	await t.test('a packet larger than its limit ends with a Disconnect', async () => {
 		const connection = await connect()
@@ -199,6 +208,11 @@ test('envelopes that are refused', async (t) => {
 	}
 	const { envelopes } = await connection.waku.history({ bloom: FULL_BLOOM, from: now() - 1000, to: now() + 1000 })
 	assert.equal(envelopes.length, 2)
+
+	await t.test('each is counted, by reason', async () => {
+		for (const [reason, count] of [['clock', 4], ['oversized', 2], ['low_pow', 2], ['expired', 2]])
+			assert.equal(await daemon.metric('waku_envelopes_rejected_total', `"${reason}"`), count, reason)
+	})
 })
 
 /* Valid but for its proof of work: a thirtieth of what the server asks for. */
@@ -258,6 +272,8 @@ test('requests that are refused', async (t) => {
 		for (let i = 0; i < 300 && told === undefined; i++)
 			told = await refusal(fresh.waku, {})
 		assert.equal(told, 'rate limit exceeded')
+		assert.ok(await daemon.metric('mailserver_request_errors_total', '"rate"') >= 1)
+		assert.ok(await daemon.metric('mailserver_request_errors_total', '"invalid"') >= 12)
 		await sleep(1500)
 		assert.equal(await refusal(fresh.waku, {}), undefined)
 	})
