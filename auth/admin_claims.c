@@ -8,9 +8,9 @@
 
 /* A claim is looked at within seconds; a transaction that was sent with enough
  * for its fee is mined within the hour. */
-#define RECEIVED_LONG_S (10 * 60u)
-#define PENDING_LONG_S  (60 * 60u)
-#define REJECTED_LOOK_S (7 * 24 * 60 * 60u)
+#define RECEIVED_LONG_S ((uint64_t)10 * 60)
+#define PENDING_LONG_S  ((uint64_t)60 * 60)
+#define REJECTED_LOOK_S ((uint64_t)7 * 24 * 60 * 60)
 #define LOOK_MAX        50
 
 static json_t *claim_value(struct admin_call *call,
@@ -31,44 +31,6 @@ static json_t *claim_value(struct admin_call *call,
 	call_put_number(call, row, "units", view->units);
 	call_put_hex(call, row, "node", "", rec->claim.node, SECP_PUBLIC_SIZE);
 	return row;
-}
-
-static bool on_claim(void *ctx, const struct claim_view *view)
-{
-	struct listing *l = ctx;
-
-	if (l->wanted &&
-	    strcmp(l->wanted, claim_state_str(view->record.state)) != 0)
-		return true;
-	call_append(l->call, l->list, claim_value(l->call, view));
-	return !listing_is_full(l);
-}
-
-static bool is_state(const char *word)
-{
-	for (int s = CLAIM_RECEIVED; s <= CLAIM_REORGED; s++)
-		if (strcmp(word, claim_state_str((enum claim_state)s)) == 0)
-			return true;
-	return false;
-}
-
-void claims_list(struct admin_call *call)
-{
-	struct listing l = {.call = call, .max = ADMIN_LIST_MAX};
-
-	if (!call_number_arg(call, "limit", &l.max))
-		return;
-	l.wanted = call_arg(call, "state");
-	if (l.wanted && !is_state(l.wanted)) {
-		call_error(call, 400, "bad_format",
-			   "state: received, pending, confirming, active, "
-			   "settled, rejected or reorged");
-		return;
-	}
-	l.list = json_array();
-	if (ledger_each_claim(call->ledger, on_claim, &l))
-		call->is_bad = true;
-	call_answer(call, l.list);
 }
 
 /* ---- those that a person should look at ---- */
@@ -99,26 +61,63 @@ bool claim_needs_look(const struct claim_record *rec, uint64_t now_s)
 	return false;
 }
 
-static bool on_claim_to_look(void *ctx, const struct claim_view *view)
+/* ---- lists ---- */
+
+static bool is_listed(const struct listing *l, const struct claim_record *rec)
+{
+	if (l->needs_look)
+		return claim_needs_look(rec, clock_wall_s());
+	return !l->wanted ||
+	       strcmp(l->wanted, claim_state_str(rec->state)) == 0;
+}
+
+static bool on_claim(void *ctx, const struct claim_view *view)
 {
 	struct listing *l = ctx;
 
-	if (!claim_needs_look(&view->record, clock_wall_s()))
+	if (!is_listed(l, &view->record))
 		return true;
 	call_append(l->call, l->list, claim_value(l->call, view));
 	return !listing_is_full(l);
 }
 
+static void list_claims(struct admin_call *call, struct listing *l)
+{
+	if (!call_number_arg(call, "limit", &l->max))
+		return;
+	l->list = json_array();
+	if (ledger_each_claim(call->ledger, on_claim, l))
+		call->is_bad = true;
+	call_answer(call, l->list);
+}
+
+static bool is_state(const char *word)
+{
+	for (int s = CLAIM_RECEIVED; s <= CLAIM_REORGED; s++)
+		if (strcmp(word, claim_state_str((enum claim_state)s)) == 0)
+			return true;
+	return false;
+}
+
+void claims_list(struct admin_call *call)
+{
+	struct listing l = {.call = call,
+			    .max = ADMIN_LIST_MAX,
+			    .wanted = call_arg(call, "state")};
+
+	if (l.wanted && !is_state(l.wanted))
+		call_error(call, 400, "bad_format",
+			   "state: received, pending, confirming, active, "
+			   "settled, rejected or reorged");
+	else
+		list_claims(call, &l);
+}
+
 void claims_look(struct admin_call *call)
 {
-	struct listing l = {.call = call, .max = LOOK_MAX};
+	struct listing l = {.call = call, .max = LOOK_MAX, .needs_look = true};
 
-	if (!call_number_arg(call, "limit", &l.max))
-		return;
-	l.list = json_array();
-	if (ledger_each_claim(call->ledger, on_claim_to_look, &l))
-		call->is_bad = true;
-	call_answer(call, l.list);
+	list_claims(call, &l);
 }
 
 /* ---- one ---- */

@@ -63,6 +63,7 @@ struct listing {
 	json_t *list;
 	uint64_t max;
 	const char *wanted; /* a standing or a state; NULL: all */
+	bool needs_look;    /* only claims that need one */
 	uint64_t grace_s;
 	bool has_grace;
 };

@@ -96,6 +96,20 @@ void rules_offers(struct admin_call *call)
 	call_answer(call, root);
 }
 
+/* The endpoints that are not asked now, as metrics and the log call them:
+ * "mainnet/0" is the first; an URL may hold credentials. */
+static json_t *away_value(struct admin_call *call,
+			  const struct chain_view *view)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < view->endpoints; i++)
+		if (!(view->endpoints_good & 1u << i))
+			call_append(call, list,
+				    json_sprintf("%s/%u", view->name, i));
+	return list;
+}
+
 json_t *chains_value(struct admin_call *call)
 {
 	json_t *list = json_array();
@@ -112,8 +126,10 @@ json_t *chains_value(struct admin_call *call)
 		call_put_number(call, row, "safe", view.safe);
 		call_put_number(call, row, "finalized", view.final);
 		call_put_number(call, row, "endpoints", view.endpoints);
-		call_put_number(call, row, "endpoints_good",
-				view.endpoints_good);
+		call_put_number(
+			call, row, "endpoints_good",
+			(unsigned)__builtin_popcount(view.endpoints_good));
+		call_put(call, row, "away", away_value(call, &view));
 		call_put_bool(call, row, "usable", view.is_usable);
 		call_put_bool(call, row, "alarm", view.is_alarmed);
 		call_append(call, list, row);

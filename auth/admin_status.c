@@ -4,54 +4,77 @@
 
 #include <stdlib.h>
 
-static json_t *envelopes_value(struct admin_call *call,
-			       const struct admin_server *server)
+struct figure {
+	const char *key;
+	uint64_t value;
+};
+
+/* Ended by one without a key. */
+static json_t *figures_value(struct admin_call *call,
+			     const struct figure *figures)
 {
 	json_t *root = json_object();
 
-	call_put_number(call, root, "in", server->envelopes_in);
-	call_put_number(call, root, "new", server->envelopes_new);
-	call_put_number(call, root, "duplicate", server->envelopes_duplicate);
-	call_put_number(call, root, "refused", server->envelopes_refused);
-	call_put_number(call, root, "out", server->envelopes_out);
+	for (; figures->key; figures++)
+		call_put_number(call, root, figures->key, figures->value);
 	return root;
+}
+
+static json_t *envelopes_value(struct admin_call *call,
+			       const struct admin_server *server)
+{
+	const struct figure envelopes[] = {
+		{"in", server->envelopes_in},
+		{"new", server->envelopes_new},
+		{"duplicate", server->envelopes_duplicate},
+		{"refused", server->envelopes_refused},
+		{"out", server->envelopes_out},
+		{0},
+	};
+
+	return figures_value(call, envelopes);
 }
 
 static json_t *requests_value(struct admin_call *call,
 			      const struct admin_server *server)
 {
-	json_t *root = json_object();
+	const struct figure requests[] = {
+		{"asked", server->requests},
+		{"denied", server->requests_denied},
+		{"failed", server->requests_failed},
+		{"delivered", server->delivered},
+		{"delivered_bytes", server->delivered_bytes},
+		{0},
+	};
 
-	call_put_number(call, root, "asked", server->requests);
-	call_put_number(call, root, "denied", server->requests_denied);
-	call_put_number(call, root, "failed", server->requests_failed);
-	call_put_number(call, root, "delivered", server->delivered);
-	call_put_number(call, root, "delivered_bytes", server->delivered_bytes);
-	return root;
+	return figures_value(call, requests);
 }
 
 static json_t *archive_value(struct admin_call *call,
 			     const struct admin_server *server)
 {
 	const struct archive_health *health = &server->archive;
-	json_t *root = json_object();
+	const struct figure archive[] = {
+		{"envelopes", health->envelopes},
+		{"bytes", health->bytes_on_disk},
+		{"disk_free", server->disk_free_bytes},
+		{"oldest", health->oldest_sent},
+		{"newest", health->newest_sent},
+		{"retention", server->retention_s},
+		{"retention_bytes", server->retention_bytes},
+		{"shards", server->shards},
+		{"shards_broken", health->shards_broken},
+		{"slices", health->slices},
+		{"quarantined", health->slices_quarantined},
+		{"commits", health->commits},
+		{"stored", health->put_envelopes},
+		{"queued", health->queued_envelopes},
+		{0},
+	};
+	json_t *root = figures_value(call, archive);
 
 	call_put_bool(call, root, "healthy", health->is_healthy);
 	call_put_text(call, root, "why", health->why);
-	call_put_number(call, root, "envelopes", health->envelopes);
-	call_put_number(call, root, "bytes", health->bytes_on_disk);
-	call_put_number(call, root, "disk_free", server->disk_free_bytes);
-	call_put_number(call, root, "oldest", health->oldest_sent);
-	call_put_number(call, root, "newest", health->newest_sent);
-	call_put_number(call, root, "retention", server->retention_s);
-	call_put_number(call, root, "retention_bytes", server->retention_bytes);
-	call_put_number(call, root, "shards", server->shards);
-	call_put_number(call, root, "shards_broken", health->shards_broken);
-	call_put_number(call, root, "slices", health->slices);
-	call_put_number(call, root, "quarantined", health->slices_quarantined);
-	call_put_number(call, root, "commits", health->commits);
-	call_put_number(call, root, "stored", health->put_envelopes);
-	call_put_number(call, root, "queued", health->queued_envelopes);
 	return root;
 }
 

@@ -298,7 +298,7 @@ static void publish(struct follower *f, uint64_t now_ms)
 		if (endpoint_is_usable(f->chain->endpoints[i], now_ms))
 			usable |= 1u << i;
 	}
-	f->now.endpoints_good = (unsigned)__builtin_popcount(usable);
+	f->now.endpoints_good = usable;
 	f->now.is_usable =
 		f->now.head_seen_ms != 0 && follower_is_quorum(f, usable);
 	board_write(&f->view, &f->now, sizeof(f->now));
@@ -412,7 +412,8 @@ static void step(struct follower *f)
 	if (now_ms - f->agreed_ms > ALARM_AFTER_MS && !rpc_is_aborted(f->rpc))
 		LOG_BROKEN("endpoints do not agree on a head",
 			   log_text("chain", f->chain->name),
-			   log_u64("good", f->now.endpoints_good),
+			   log_u64("good", (unsigned)__builtin_popcount(
+						   f->now.endpoints_good)),
 			   log_err(err));
 }
 

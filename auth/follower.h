@@ -51,9 +51,9 @@ void follower_stop(struct follower *follower);
 struct follower_view {
 	struct chain_position at; /* as agreed; all 0 before the first */
 	uint64_t head_time_s;
-	uint64_t head_seen_ms; /* monotonic, first seen; 0: none yet */
-	unsigned endpoints_good;
-	bool is_usable; /* a quorum is there and has a head */
+	uint64_t head_seen_ms;   /* monotonic, first seen; 0: none yet */
+	uint32_t endpoints_good; /* bit i: the i-th may be asked */
+	bool is_usable;          /* a quorum is there and has a head */
 };
 void follower_view(const struct follower *follower, struct follower_view *out);
 /*

@@ -200,7 +200,8 @@ int payments_entitlement(struct payments *payments,
 struct chain_view {
 	char name[32];
 	uint64_t id, head, safe, final, head_age_s;
-	unsigned endpoints, endpoints_good;
+	unsigned endpoints;
+	uint32_t endpoints_good; /* bit i: the i-th may be asked */
 	bool is_usable;
 	bool is_alarmed; /* a finalized block has changed: nothing is credited
 			    here until payments_acknowledge() */

@@ -241,7 +241,7 @@ function showPayments() {
   for (const [state, count] of Object.entries(payments.claims)) put(`claims-${state}`, number(count));
   table('chains', ['Chain', 'Head', 'Seen', 'Safe', 'Finalized', 'Endpoints', ''], payments.chains.map((c) => [
     `${c.name} (${c.id})`, number(c.head), `${span(c.head_age)} ago`, number(c.safe), number(c.finalized),
-    [`${c.endpoints_good} of ${c.endpoints} good`, c.endpoints_good < c.endpoints ? 'bad' : ''],
+    c.away.length ? [`${c.endpoints_good} of ${c.endpoints} good, away: ${c.away.join(', ')}`, 'bad'] : `${c.endpoints} of ${c.endpoints} good`,
     c.alarm ? ['alarm', 'bad'] : c.usable ? ['followed', 'good'] : ['not followed', 'bad'],
   ]));
   table('alarms', ['Chain', 'Block', 'Hash now', 'Since'],

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openDocument } from './browser.mjs'
 import { Daemon, runOk, until } from './harness.mjs'
-import { JsPeer } from './peer.mjs'
+import { JsPeer, sleep } from './peer.mjs'
 import { PRICE, Shop, newNode } from './paying.mjs'
 
 const tokenOf = (daemon) => readFileSync(join(daemon.dir, 'data', 'admin-token'), 'utf8').trim()
@@ -131,7 +131,7 @@ test('a server that sells nothing', async (t) => {
 })
 
 test('a server that sells', async (t) => {
-	const shop = await Shop.startOnSteps(t)
+	const shop = await Shop.startOnSteps(t, { option: { activate: 1 } })
 	const alice = shop.chain.accounts[1]
 	const bought = await shop.buy(alice, newNode(), 3n * PRICE)
 	const page = await openPage(t, shop.daemon)
@@ -186,7 +186,7 @@ test('a server that sells', async (t) => {
 		assert.match(text('chains'), /alarm/)
 		page.type('alarm-why', 'the test did it')
 		const before = $('alarm-chain').firstChild
-		await new Promise((resolve) => setTimeout(resolve, 4000))
+		await sleep(4000)
 		assert.equal($('alarm-why').value, 'the test did it', 'what is typed stays')
 		assert.equal($('alarm-chain').firstChild, before)
 		page.send('alarm', {})
@@ -194,5 +194,23 @@ test('a server that sells', async (t) => {
 		assert.deepEqual(await shop.admin('alarms'), [])
 		assert.equal((await shop.admin('orders')).at(-1).reason, 'the test did it')
 		await page.saw('needs', /^Nothing\.$/)
+	})
+	await t.test('names a payment that the chain has dropped', async () => {
+		const { chain } = shop
+		await chain.hold()
+		const tx = await shop.pay(alice, PRICE)
+		await chain.mine(1)
+		const id = await shop.file(await shop.claim({ payer: alice, node: newNode(), tx }))
+		await shop.wait(id, 'active')
+		await sleep(1000)
+		await chain.reorg(1)
+		await chain.mine(1)
+		await shop.wait(id, 'reorged')
+		await page.saw('needs', /1 claim to look at/)
+		assert.equal($('look').hidden, false)
+		const [state, , , , claim] = $('claims').rows[1].cells
+		assert.equal(state.textContent, 'reorged')
+		assert.equal(claim.textContent, id)
+		assert.deepEqual((await shop.admin('claims', 'look')).map((c) => c.claim), [id])
 	})
 })

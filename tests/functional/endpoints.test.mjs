@@ -146,7 +146,9 @@ test('20 the next one is asked: of five, one is away and one has a certificate t
 	assert.equal((await shop.buy(alice, newNode())).units, 1)
 	await until('both at rest', () => [0, 1].every((i) =>
 		new RegExp(`endpoint given a rest" endpoint=dev/${i}`).test(shop.daemon.stderr)), 20000)
-	assert.equal((await shop.admin('chains'))[0].endpoints_good, 3)
+	const [seenNow] = await shop.admin('chains')
+	assert.equal(seenNow.endpoints_good, 3)
+	assert.deepEqual(seenNow.away, ['dev/0', 'dev/1'])
 	assert.ok(seen.connections > 0)
 	assert.equal(seen.requests, 0)
 	await proxies[0].up()
