@@ -54,6 +54,7 @@ struct crowd {
 	void *ctx;
 	struct ring *ring;
 	struct crowd_member *members;
+	struct link_set **sets; /* of the members */
 	unsigned dialled, ready;
 	bool is_begun, is_ending;
 	uint64_t end_ms;
