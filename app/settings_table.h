@@ -47,7 +47,7 @@ SETTING("mail.require_signer",   NULL,           BOOL,     "true",           NUL
 SETTING("mail.request_rate",     NULL,           U64,      "1000",            "1",   "100000", "a second",   "requests for history of one peer")
 SETTING("mail.request_burst",    NULL,           U64,      "2000",            "1",   "100000", "requests",   "requests for history at once before the rate holds")
 SETTING("mail.requests_max",     NULL,           U64,      "64",             "1",   "4096",   "requests",   "requests of one peer in work at once")
-SETTING("mail.page_bytes",       NULL,           BYTES,    "256K",           "16K", "1M",     NULL,         "what one packet of history holds")
+SETTING("mail.page_bytes",       NULL,           BYTES,    "64K",            "16K", "1M",     NULL,         "what one packet of history holds")
 SETTING("mail.pool_bytes",       NULL,           BYTES,    "256M",           "1M",  "64G",    NULL,         "envelopes remembered against duplicates and for other peers")
 SETTING("mail.sync_peers[]",     NULL,           TEXT,     "",               "1",   "511",    "enode",      "mail server that may copy the archive")
 SETTING("mail.sync_from[]",      NULL,           TEXT,     "",               "1",   "511",    "enode",      "mail server whose archive is copied; dialled and kept like net.peers")

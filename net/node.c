@@ -53,7 +53,7 @@ void node_config_default(struct node_config *config)
 	config->is_mail_server = true;
 	config->require_signer = true;
 	config->requests_max = 8;
-	config->page_bytes = 256u << 10;
+	config->page_bytes = 64u << 10;
 	config->request_ms = 8000;
 	config->sync_every_s = 600;
 	config->sync_back_s = 30 * 86400;
