@@ -1,13 +1,21 @@
 #ifndef CORE_AES_H
 #define CORE_AES_H
 /*
- * AES as the protocol needs it, over OpenSSL: a CTR stream that runs on from
- * call to call, one block of AES-256, and AES-256-GCM for sealed messages.
+ * AES as the protocol needs it: a CTR stream that runs on from call to call,
+ * one block of AES-256, and AES-256-GCM for sealed messages. By OpenSSL, but
+ * for AES-256 of the first two where the processor has the instructions.
  *
  * Thread: any; a context belongs to its caller.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/*
+ * Are contexts made from now on to use the processor's instructions? So from
+ * the start; tests compare. Returns whether they do for all there is.
+ */
+bool aes_set_own(bool is_wanted);
 
 struct aes_ctr;   /* one direction's key stream */
 struct aes_block; /* a key schedule for single blocks */

@@ -56,11 +56,70 @@ static void check_ctr(const char *key_text, const char *want_text)
 
 Test(aes, ctr_gives_the_published_streams_in_any_pieces)
 {
-	check_ctr(key128, ctr128);
-	check_ctr(key256, ctr256);
+	for (unsigned own = 0; own < 2; own++) {
+		(void)aes_set_own(own);
+		check_ctr(key128, ctr128);
+		check_ctr(key256, ctr256);
+	}
 }
 
-Test(aes, the_counter_carries_through_all_its_bytes)
+/* The same by the other way, in pieces of all sizes from a counter. */
+static void compare_ways(const uint8_t iv[static 16], size_t seed)
+{
+	uint8_t key[32], out[2][8192];
+	struct aes_ctr *ctr[2];
+
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)(seed * 31 + i * 7);
+	for (unsigned own = 0; own < 2; own++) {
+		(void)aes_set_own(own);
+		ctr[own] = aes_ctr_new(key, sizeof(key), iv);
+		for (size_t i = 0; i < sizeof(out[own]); i++)
+			out[own][i] = (uint8_t)(i * seed >> 3);
+		for (size_t at = 0, piece = seed; at < sizeof(out[own]);
+		     at += piece, piece = piece * 5 % 1399 + 1) {
+			size_t left = sizeof(out[own]) - at;
+
+			aes_ctr_apply(ctr[own], out[own] + at, out[own] + at,
+				      left < piece ? left : piece);
+		}
+		aes_ctr_free(ctr[own]);
+	}
+	cr_assert_arr_eq(out[0], out[1], sizeof(out[0]));
+}
+
+Test(aes, the_processor_and_the_library_give_the_same)
+{
+	uint8_t iv[16];
+
+	for (size_t seed = 1; seed < 300; seed++) {
+		/* So that the low half of the counter ends on the way. */
+		memset(iv, seed % 3 ? 0xff : (int)seed, sizeof(iv));
+		iv[15] = (uint8_t)(seed * 13);
+		compare_ways(iv, seed);
+	}
+}
+
+Test(aes, a_block_is_the_same_by_the_processor_and_by_the_library)
+{
+	uint8_t key[32] = {0}, in[16] = {0}, out[2][16];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		for (unsigned own = 0; own < 2; own++) {
+			struct aes_block *block;
+
+			(void)aes_set_own(own);
+			block = aes_block_new(key);
+			aes_block_encrypt(block, in, out[own]);
+			aes_block_free(block);
+		}
+		cr_assert_arr_eq(out[0], out[1], 16);
+		memcpy(in, out[0], sizeof(in));
+		memcpy(key + i % 17, out[0], 15);
+	}
+}
+
+static void check_carry(void)
 {
 	uint8_t key[32] = {1};
 	uint8_t iv[16];
@@ -79,6 +138,14 @@ Test(aes, the_counter_carries_through_all_its_bytes)
 	aes_ctr_free(ctr);
 	aes_block_free(NULL);
 	aes_ctr_free(NULL);
+}
+
+Test(aes, the_counter_carries_through_all_its_bytes)
+{
+	for (unsigned own = 0; own < 2; own++) {
+		(void)aes_set_own(own);
+		check_carry();
+	}
 }
 
 Test(aes, one_block_gives_the_published_bytes_each_time)
