@@ -91,9 +91,11 @@ static int complain(const char *why)
 }
 
 /* A server whose standard output is closed serves all the same. */
-static void tell(const char *enode)
+static void tell(const char *enode, const char *record)
 {
 	(void)printf("%s\n", enode);
+	if (record)
+		(void)printf("%s\n", record);
 	if (fflush(stdout) == 0)
 		return;
 	LOG_UNUSUAL("the enode URL could not be printed",
@@ -115,7 +117,7 @@ static int serve(const struct server_config *config)
 	if (server_start(config, &server, why))
 		return complain(why);
 	server_enode(server, enode);
-	tell(enode);
+	tell(enode, server_record(server));
 	signal = wait_for_signal(server, &stop);
 	LOG_INFO("stopping",
 		 log_text("signal", signal == SIGINT ? "SIGINT" : "SIGTERM"));

@@ -12,6 +12,7 @@
 #include "app/nodekey.h"
 #include "app/pay_page.h"
 #include "app/server_admin.h"
+#include "app/server_discovery.h"
 #include "app/server_http.h"
 #include "app/server_payments.h"
 #include "app/version.h"
@@ -27,6 +28,7 @@ struct server {
 	struct secp_key key;
 	struct archive *archive;
 	struct node *node;
+	struct discovery *discovery; /* NULL: not wanted */
 	struct http *http_public;
 	struct http *http_private;
 	struct http *http_admin; /* a unix socket */
@@ -273,6 +275,11 @@ static int start_parts(struct server *server, char *why)
 	if (!err)
 		err = start_node(server, why);
 	if (!err)
+		err = server_discovery_start(
+			config, &server->key, server->archive,
+			node_port(server->node), &server->discovery, why,
+			SERVER_WHY_MAX);
+	if (!err)
 		err = open_admin(server, why);
 	if (err)
 		return err;
@@ -328,6 +335,8 @@ void server_stop(struct server *server)
 	http_stop(server->http_public);
 	http_stop(server->http_private);
 	http_stop(server->http_admin);
+	/* The status tells its port. */
+	discovery_stop(server->discovery);
 	server_payments_close(&server->payments);
 	archive_close(server->archive);
 	bytes_erase(&server->key, sizeof(server->key));
@@ -342,7 +351,14 @@ void server_enode(const struct server *server, char out[static ENODE_TEXT_MAX])
 	(void)snprintf(enode.host, sizeof(enode.host), "%s",
 		       server->config->advertise);
 	enode.tcp = enode.udp = node_port(server->node);
+	if (server->discovery)
+		enode.udp = discovery_port(server->discovery);
 	(void)enode_encode(&enode, out);
+}
+
+const char *server_record(const struct server *server)
+{
+	return server->discovery ? discovery_record(server->discovery) : NULL;
 }
 
 void server_tick(struct server *server)

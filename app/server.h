@@ -22,8 +22,10 @@ int server_start(const struct server_config *config, struct server **out,
 /* Peers, requests, commits, files: within 5 s if the disk answers. NULL is
  * fine. */
 void server_stop(struct server *server);
-/* With the port really bound. */
+/* With the ports really bound. */
 void server_enode(const struct server *server, char out[static ENODE_TEXT_MAX]);
+/* The node record, "enr:…"; NULL without discovery. */
+const char *server_record(const struct server *server);
 /* Look after things, about once a second. */
 void server_tick(struct server *server);
 

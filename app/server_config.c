@@ -10,6 +10,7 @@
 #include "app/version.h"
 #include "core/err.h"
 #include "net/address.h"
+#include "net/disc_addr.h"
 
 #define RETAINED_GROUPS    16u
 #define RETAINED_GROUP_MIN (1u << 20)
@@ -43,6 +44,7 @@ static void read_advertise(struct settings *s, struct server_config *out)
 			  sizeof(out->advertise), NULL, 0, NI_NUMERICHOST);
 	is_any = strcmp(out->advertise, "0.0.0.0") == 0 ||
 		 strcmp(out->advertise, "::") == 0;
+	out->is_advertise_made_up = is_any;
 	if (is_any)
 		(void)snprintf(out->advertise, sizeof(out->advertise), "%s",
 			       addr->sa_family == AF_INET6 ? "::1"
@@ -124,6 +126,35 @@ static void read_sync_peers(struct settings *s, struct server_config *out)
 	out->node.sync_peers =
 		(const uint8_t(*)[SECP_PUBLIC_SIZE])out->sync_peers;
 	out->node.sync_peers_count = (unsigned)count;
+}
+
+/* Their hosts are not looked up: the thread of discovery must not wait. */
+static void read_discovery(struct settings *s, struct server_config *out)
+{
+	size_t count = settings_count(s, "discovery.nodes");
+	uint8_t ip[DISC_ADDR_SIZE];
+
+	out->has_discovery = settings_bool(s, "discovery.enabled");
+	out->discovery_port = (uint16_t)settings_u64(s, "discovery.port");
+	out->discovery_nodes = calloc(count + 1, sizeof(struct enode));
+	if (!out->discovery_nodes)
+		abort();
+	for (size_t i = 0; i < count; i++) {
+		struct enode *node =
+			&out->discovery_nodes[out->discovery_nodes_count];
+		char path[SETTINGS_PATH_MAX];
+
+		if (!read_enode(s, "discovery.nodes", i, false, node))
+			continue;
+		(void)snprintf(path, sizeof(path), "discovery.nodes[%zu]", i);
+		if (disc_addr_decode(node->host, ip) && node->udp)
+			out->discovery_nodes_count++;
+		else
+			settings_refuse(s, path,
+					"names no address; wanted: "
+					"enode://KEY@ADDR:PORT with ADDR in "
+					"digits");
+	}
 }
 
 /* ---- the parts ---- */
@@ -270,6 +301,7 @@ static void read_node(struct settings *s, struct server_config *out)
 	read_rates(s, out);
 	read_static_peers(s, out);
 	read_sync_peers(s, out);
+	read_discovery(s, out);
 }
 
 static void read_proxy(struct settings *s, size_t i, struct server_config *out)
@@ -381,6 +413,7 @@ void server_config_release(struct server_config *config)
 {
 	pay_config_release(&config->pay);
 	free(config->static_peers);
+	free(config->discovery_nodes);
 	free(config->sync_peers);
 	free(config->sync_from);
 	memset(config, 0, sizeof(*config));

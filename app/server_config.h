@@ -25,10 +25,16 @@ struct server_config {
 	char nodekey[SERVER_PATH_MAX];
 	const char *listen;
 	char advertise[ENODE_HOST_MAX + 1];
+	bool is_advertise_made_up; /* this machine's loopback, for want of any
+				    */
 	char client_id[P2P_CLIENT_MAX + 1];
 	struct archive_config archive;
 	struct node_config node; /* without key, archive, symmetric */
 	struct enode *static_peers;
+	bool has_discovery;
+	uint16_t discovery_port; /* 0: as TCP */
+	struct enode *discovery_nodes;
+	unsigned discovery_nodes_count;
 	uint8_t (*sync_peers)[SECP_PUBLIC_SIZE];
 	uint8_t (*sync_from)[SECP_PUBLIC_SIZE];
 	const char *password; /* of sealed requests */

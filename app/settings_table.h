@@ -29,6 +29,10 @@ SETTING("net.peers[]",           "peer",         TEXT,     "",               "1"
 SETTING("net.redial_min",        NULL,           DURATION, "1s",             "100ms", "1h",   NULL,         "first pause before a peer is dialled again")
 SETTING("net.redial_max",        NULL,           DURATION, "5m",             "1s",  "1d",     NULL,         "longest pause before a peer is dialled again")
 
+SETTING("discovery.enabled",     NULL,           BOOL,     "false",          NULL,  NULL,     NULL,         "answer discovery v4 over UDP, to be found; apps know a mail server by its enode URL")
+SETTING("discovery.port",        NULL,           U64,      "0",              "0",   "65535",  "port",       "UDP port, at the address of net.listen; 0: the number of the TCP port")
+SETTING("discovery.nodes[]",     NULL,           TEXT,     "",               "1",   "511",    "enode",      "node to begin with, its host in digits")
+
 SETTING("storage.shards",        NULL,           U64,      "1",              "1",   "256",    "shards",     "parts of the archive, each with a writer; fixed when it is made")
 SETTING("storage.slice_span",    NULL,           DURATION, "1d",             "1h",  "7d",     NULL,         "time kept in one slice; fixed when the archive is made")
 SETTING("storage.retention",     NULL,           DURATION, "30d",            "0",   "3650d",  NULL,         "age at which envelopes go; 0: never")

@@ -17,8 +17,9 @@
 #define DISC4_SIZE_MAX  1280
 #define DISC4_HASH_SIZE KECCAK_DIGEST
 #define DISC4_HEAD_SIZE 98 /* hash, signature and type */
-#define DISC4_NODES_MAX 12 /* of one Neighbors; further ones are passed over   \
-			    */
+#define DISC4_NODES_MAX                                                        \
+	12 /* of one Neighbors; further ones are passed over                   \
+	    */
 
 enum disc4_type {
 	DISC4_PING = 1,
