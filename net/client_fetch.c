@@ -459,6 +459,12 @@ static int advance(struct fetcher *f, struct worker *worker,
 
 	if (!is_beyond(f, part, cursor))
 		return ERR_PROTOCOL;
+	/* Pages of one envelope do not show it, but two cursors do. */
+	if (f->direction == UNKNOWN && part->has_cursor)
+		f->direction =
+			memcmp(cursor, part->cursor, ENVELOPE_KEY_SIZE) < 0
+				? NEWEST_FIRST
+				: OLDEST_FIRST;
 	memcpy(part->cursor, cursor, sizeof(part->cursor));
 	part->has_cursor = true;
 	if (f->direction == NEWEST_FIRST && sent < part->upper_s)

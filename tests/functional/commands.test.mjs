@@ -6,7 +6,7 @@ import {
 	closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
 	writeSync,
 } from 'node:fs'
-import { JsPeer, hex, keccak256, makeEnvelope, readEnvelope, unhex } from './peer.mjs'
+import { CODE, JsPeer, RLP, concat, hex, keccak256, makeEnvelope, now, readEnvelope, rlpList, unhex } from './peer.mjs'
 import { Daemon, RESTANTE, freePort, join, run, runOk, tempDir, until } from './harness.mjs'
 
 const lines = (path) => readFileSync(path, 'utf8').split('\n').filter(Boolean)
@@ -131,6 +131,28 @@ test('post and fetch', async (t) => {
 			assert.notEqual(result.stderr, '')
 		}
 	})
+})
+
+test('a server that leads in circles is left', async (t) => {
+	const js = new JsPeer({ caps: ['waku'] })
+	t.after(() => js.close())
+	const enode = await js.listen()
+	const found = [makeEnvelope({ sent: now() - 5 }), makeEnvelope({ sent: now() - 9 })]
+	let asked = 0
+	js.accepted().then(({ waku }) => waku.on('message', (code, payload) => {
+		if (code !== CODE.REQUEST)
+			return
+		const { rlp, hash, sent } = found[asked++ % 2]
+		const cursor = Buffer.alloc(4)
+		cursor.writeUInt32BE(sent)
+		waku.sendPlain(CODE.P2P, rlpList([rlp]))
+		waku.sendPlain(CODE.COMPLETE, RLP.encode(concat(RLP.decode(payload)[0], unhex(hash), cursor, unhex(hash))))
+	}))
+	const result = await run(['fetch', enode, '--from', '1h'], { ms: 20000 })
+	assert.equal(result.code, 1)
+	assert.match(result.stderr, /cursor does not advance/)
+	const hashes = result.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line).hash)
+	assert.deepEqual(hashes, found.map((e) => e.hash))
 })
 
 test('an archive that is closed', async (t) => {
