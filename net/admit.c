@@ -473,51 +473,24 @@ static void count(struct node *node, const struct arrival *a,
 	NODE_COUNT(node, rejected_pow, tally->pow);
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t charge_address(struct session *session, const struct arrival *a,
-			       uint64_t now_ms)
-{
-	struct limits *limits = session->ring->node->rates;
-	const struct node_config *config = &session->ring->node->config;
-	struct limits_entry *ip;
-	uint64_t wait_ms;
-
-	if (!config->envelopes_ip.per_s && !config->bytes_ip.per_s)
-		return 0;
-	ip = limits_get(limits,
-			limits_address_key(limits, link_addr(session->link)),
-			now_ms);
-	wait_ms = bucket_charge(&ip->envelopes, config->envelopes_ip.per_s,
-				config->envelopes_ip.burst, a->count, now_ms);
-	return later(wait_ms, bucket_charge(&ip->bytes, config->bytes_ip.per_s,
-					    config->bytes_ip.burst,
-					    a->packet->size, now_ms));
-}
-
-/* Who is above a rate is not read from until the debt is paid. */
 static void charge(struct session *session, const struct arrival *a)
 {
-	struct node_ring *ring = session->ring;
-	const struct node_config *config = &ring->node->config;
-	uint64_t now_ms = node_ring_now_ms(ring);
-	uint64_t wait_ms =
-		bucket_charge(&session->envelopes, config->envelopes_peer.per_s,
-			      config->envelopes_peer.burst, a->count, now_ms);
+	struct node *node = session->ring->node;
+	const struct node_config *config = &node->config;
+	uint64_t now_ms = node_ring_now_ms(session->ring);
+	struct limits_entry *ip;
 
-	wait_ms = later(wait_ms,
-			bucket_charge(&session->bytes, config->bytes_peer.per_s,
-				      config->bytes_peer.burst, a->packet->size,
-				      now_ms));
-	wait_ms = later(wait_ms, charge_address(session, a, now_ms));
-	if (wait_ms == 0)
+	session_slow_down(session, bucket_charge(&session->envelopes,
+						 config->envelopes_peer.per_s,
+						 config->envelopes_peer.burst,
+						 a->count, now_ms));
+	if (!config->envelopes_ip.per_s)
 		return;
-	NODE_COUNT(ring->node, rate_exceeded, 1);
-	session->rate_until_ms = now_ms + wait_ms;
-	session_pause(session, PAUSE_RATE, true);
+	ip = session_address(session);
+	session_slow_down(session, bucket_charge(&ip->envelopes,
+						 config->envelopes_ip.per_s,
+						 config->envelopes_ip.burst,
+						 a->count, now_ms));
 }
 
 static void admit_packet(struct node_ring *ring, const struct arrival *a)

@@ -229,6 +229,7 @@ static void link_message(void *ctx, struct link *link, enum cap cap,
 
 	if (!session || ring->stopping != STOPPING_NOT)
 		return;
+	session_charge_bytes(session, payload->size);
 	if (cap == CAP_WMPAY)
 		wmpay_message(session, code, payload);
 	else if (code == CODE_STATUS)

@@ -97,10 +97,7 @@ bool request_rate_ok(struct session *session)
 		now_ms);
 	if (!bucket_take(&entry->requests, peer->per_s, peer->burst, 1, now_ms))
 		return false;
-	entry = limits_get(
-		ring->node->rates,
-		limits_address_key(ring->node->rates, link_addr(session->link)),
-		now_ms);
+	entry = session_address(session);
 	return bucket_take(&entry->requests, ip->per_s, ip->burst, 1, now_ms);
 }
 

@@ -252,3 +252,43 @@ void session_pause(struct session *session, enum session_pause why,
 	if (!before != !session->paused)
 		link_pause(session->link, session->paused != 0);
 }
+
+struct limits_entry *session_address(const struct session *session)
+{
+	struct limits *rates = session->ring->node->rates;
+
+	return limits_get(rates,
+			  limits_address_key(rates, link_addr(session->link)),
+			  node_ring_now_ms(session->ring));
+}
+
+void session_slow_down(struct session *session, uint64_t wait_ms)
+{
+	uint64_t until_ms = node_ring_now_ms(session->ring) + wait_ms;
+
+	if (wait_ms == 0)
+		return;
+	NODE_COUNT(session->ring->node, rate_exceeded, 1);
+	if (session->rate_until_ms < until_ms)
+		session->rate_until_ms = until_ms;
+	session_pause(session, PAUSE_RATE, true);
+}
+
+void session_charge_bytes(struct session *session, size_t size)
+{
+	const struct node_config *config = &session->ring->node->config;
+	const struct node_rate *peer = &config->bytes_peer;
+	const struct node_rate *ip = &config->bytes_ip;
+	uint64_t now_ms = node_ring_now_ms(session->ring);
+
+	if (peer->per_s)
+		session_slow_down(session,
+				  bucket_charge(&session->bytes, peer->per_s,
+						peer->burst, (uint32_t)size,
+						now_ms));
+	if (ip->per_s)
+		session_slow_down(
+			session, bucket_charge(&session_address(session)->bytes,
+					       ip->per_s, ip->burst,
+					       (uint32_t)size, now_ms));
+}

@@ -98,6 +98,12 @@ enum cap session_cap(const struct session *session);
 
 /* A breach of a capability's rules: Disconnect 0x10. */
 void session_breach(struct session *session, const char *what);
+/* Above a rate: it is not read from for so long; 0: nothing happens. */
+void session_slow_down(struct session *session, uint64_t wait_ms);
+/* The buckets of its address. */
+struct limits_entry *session_address(const struct session *session);
+/* A message of so many bytes came. */
+void session_charge_bytes(struct session *session, size_t size);
 void session_pause(struct session *session, enum session_pause why,
 		   bool is_paused);
 

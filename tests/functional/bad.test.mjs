@@ -326,3 +326,24 @@ test('an address that only begins handshakes keeps no other one out', async (t) 
 	await runOk(['post', daemon.enode, '--count', '10', '--connections', '3', '--pow', '0.00001'])
 	assert.ok(await daemon.metric('restante_links_total', 'too_many') >= 2)
 })
+
+test('rates of envelopes and of bytes slow a peer down, and no other one', async (t) => {
+	const cases = [
+		['net.envelope_rate', '20', (mail) => mail.post(Array.from({ length: 60 }, () => makeEnvelope({ pow: 0.00001 })))],
+		/* Bytes are bytes, whatever they say. */
+		['net.byte_rate', '20K', (mail) => mail.sendPlain(CODE.UPDATE, RLP.encode([[5, Array.from({ length: 10000 }, () => crypto.randomBytes(4))]]))],
+	]
+	for (const [setting, value, send] of cases)
+		await t.test(setting, async (t) => {
+			const daemon = await Daemon.start(t, { args: [`--${setting}`, value] })
+			const { waku } = await peer(t).connect(daemon.enode)
+			await send(waku)
+			await until('it is counted', () => daemon.metric('waku_rate_limits_exceeded_total'))
+			/* What it sends now waits for about a second. */
+			const start = Date.now()
+			await waku.post([makeEnvelope()])
+			assert.ok(Date.now() - start > 300, `${Date.now() - start} ms`)
+			const another = await peer(t).connect(daemon.enode)
+			await another.waku.post([makeEnvelope()])
+		})
+})
