@@ -145,7 +145,7 @@ void rules_chains(struct admin_call *call)
 /* ---- alarms of finality (payments.md §11) ---- */
 
 static bool is_alarm_chain(const struct chain_view *view, const char *wanted,
-			   const struct ledger_alarm *alarm)
+			   const struct ledger_block *alarm)
 {
 	char id[24];
 
@@ -158,7 +158,7 @@ static bool is_alarm_chain(const struct chain_view *view, const char *wanted,
 /* The alarms of the chains, or of the one that is wanted. */
 static size_t find_alarms(struct admin_call *call, const char *wanted,
 			  struct chain_view views[static LEDGER_CHAINS_MAX],
-			  struct ledger_alarm alarms[static LEDGER_CHAINS_MAX])
+			  struct ledger_block alarms[static LEDGER_CHAINS_MAX])
 {
 	size_t count = 0;
 
@@ -177,7 +177,7 @@ static size_t find_alarms(struct admin_call *call, const char *wanted,
 json_t *alarms_value(struct admin_call *call)
 {
 	struct chain_view views[LEDGER_CHAINS_MAX];
-	struct ledger_alarm alarms[LEDGER_CHAINS_MAX];
+	struct ledger_block alarms[LEDGER_CHAINS_MAX];
 	size_t count = find_alarms(call, NULL, views, alarms);
 	json_t *list = json_array();
 
@@ -206,7 +206,7 @@ void rules_alarms(struct admin_call *call)
 void rules_acknowledge(struct admin_call *call)
 {
 	struct chain_view views[LEDGER_CHAINS_MAX];
-	struct ledger_alarm alarms[LEDGER_CHAINS_MAX];
+	struct ledger_block alarms[LEDGER_CHAINS_MAX];
 	const char *reason;
 	size_t count;
 

@@ -16,6 +16,7 @@
 #define STALE_BEHIND   5  /* or that many blocks behind the median */
 #define FRESH_BLOCKS   5  /* §14 */
 #define ALARM_AFTER_MS 600000
+#define FINAL_EVERY_MS 60000
 
 enum { ASK_LATEST, ASK_FINAL, ASK_SAFE, ASKS };
 
@@ -209,15 +210,16 @@ static uint32_t agree_header(const struct follower *f,
 
 /* ---- finality ---- */
 
-/* One endpoint's word is not enough to stop crediting. */
-static int confirm_alarm(struct follower *f, uint32_t good)
+/* One endpoint's word is not enough to stop crediting. `*is_agreed`: a quorum
+ * has said what that block is. */
+static int confirm_alarm(struct follower *f, uint32_t good, bool *is_agreed)
 {
 	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX];
 	struct chain_header header;
 	int err = ask_number(f, good, f->final_number, answers);
 
-	if (err || !agree_header(f, answers, &header) ||
-	    memcmp(header.hash, f->final_hash, 32) == 0)
+	*is_agreed = !err && agree_header(f, answers, &header);
+	if (!*is_agreed || memcmp(header.hash, f->final_hash, 32) == 0)
 		return err;
 	memcpy(f->final_hash, header.hash, 32);
 	atomic_fetch_add(&f->alarms, 1);
@@ -230,6 +232,28 @@ static int confirm_alarm(struct follower *f, uint32_t good)
 	return 0;
 }
 
+/* §11 over a restart, before anything else is believed: the ring does not reach
+ * back to it. ERR_AGAIN: it cannot be told yet what has become of it. */
+static int check_old_final(struct follower *f, uint32_t good)
+{
+	bool is_agreed;
+	int err;
+
+	if (!f->is_final_old)
+		return 0;
+	err = confirm_alarm(f, good, &is_agreed);
+	f->is_final_old = !is_agreed;
+	if (err || is_agreed)
+		return err;
+	if (!f->has_waited)
+		LOG_UNUSUAL("the block that was final before the start is not "
+			    "to be seen: nothing is credited until it is",
+			    log_text("chain", f->chain->name),
+			    log_u64("block", f->final_number));
+	f->has_waited = true;
+	return ERR_AGAIN;
+}
+
 /* What cannot be stored now is tried again, as long as it matters. */
 static void tell_alarm(struct follower *f)
 {
@@ -239,26 +263,39 @@ static void tell_alarm(struct follower *f)
 	f->must_tell = false;
 }
 
-static int watch_final(struct follower *f, uint32_t good)
+static void tell_final(struct follower *f, uint64_t now_ms, bool is_end)
+{
+	bool is_time = f->told_ms == 0 || now_ms - f->told_ms >= FINAL_EVERY_MS;
+
+	if (!f->config.final || !f->has_final_hash ||
+	    f->told_number == f->final_number || !(is_time || is_end))
+		return;
+	f->told_ms = now_ms;
+	if (f->config.final(f->config.ctx, f->final_number, f->final_hash) == 0)
+		f->told_number = f->final_number;
+}
+
+static int watch_final(struct follower *f, uint32_t good, uint64_t now_ms)
 {
 	const uint8_t *hash;
+	bool is_agreed;
 	int err = 0;
 
 	if (f->has_final_hash) {
 		hash = headers_find(&f->headers, f->final_number);
 		if (hash && memcmp(hash, f->final_hash, 32) != 0)
-			err = confirm_alarm(f, good);
+			err = confirm_alarm(f, good, &is_agreed);
 	}
 	tell_alarm(f);
-	if (err || !f->now.at.has_final ||
-	    (f->has_final_hash && f->now.at.final <= f->final_number))
+	if (err || !f->now.at.has_final)
 		return err;
 	hash = headers_find(&f->headers, f->now.at.final);
-	if (!hash)
-		return 0;
-	f->has_final_hash = true;
-	f->final_number = f->now.at.final;
-	memcpy(f->final_hash, hash, 32);
+	if (hash && (!f->has_final_hash || f->now.at.final > f->final_number)) {
+		f->has_final_hash = true;
+		f->final_number = f->now.at.final;
+		memcpy(f->final_hash, hash, 32);
+	}
+	tell_final(f, now_ms, false);
 	return 0;
 }
 
@@ -329,6 +366,9 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 	with = agree_header(f, answers, &head);
 	if (!with)
 		return ERR_AGAIN;
+	err = check_old_final(f, good);
+	if (err)
+		return err;
 	err = follower_extend(f, f->chain->endpoints[first_of(with)], &head,
 			      &news);
 	if (err)
@@ -341,7 +381,7 @@ static int follow(struct follower *f, uint32_t good, uint64_t now_ms)
 	f->agreed_ms = now_ms;
 	f->now.is_usable = true;
 	news.at = f->now.at;
-	err = watch_final(f, good);
+	err = watch_final(f, good, now_ms);
 	if (err)
 		return err;
 	if (!is_same_position(&before, &news.at) ||
@@ -426,6 +466,7 @@ static void *run(void *arg)
 		step(f);
 		rpc_sleep(f->rpc, f->interval_ms);
 	}
+	tell_final(f, clock_mono_ms(), true);
 	return NULL;
 }
 
@@ -557,6 +598,11 @@ int follower_start(const struct follower_config *config, struct follower **out)
 	(void)pthread_mutex_init(&f->lock, NULL);
 	headers_init(&f->headers);
 	atomic_store(&f->alarms, config->is_alarmed);
+	f->has_final_hash = config->has_final;
+	f->is_final_old = config->has_final;
+	f->final_number = config->final_number;
+	f->told_number = config->final_number;
+	memcpy(f->final_hash, config->final_hash, 32);
 	make_metrics(f);
 	err = start_thread(f);
 	if (err)

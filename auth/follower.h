@@ -40,6 +40,14 @@ struct follower_config {
 	int (*alarmed)(void *ctx, uint64_t block,
 		       const uint8_t hash[static 32]);
 	bool is_alarmed; /* from before: nobody has acknowledged it */
+	/* This block is final: now and then, and at the end. An error: told
+	 * again. NULL: nobody wants to know. */
+	int (*final)(void *ctx, uint64_t block, const uint8_t hash[static 32]);
+	/* What was told so before: it is looked at first, and until then the
+	 * chain is not usable. */
+	bool has_final;
+	uint64_t final_number;
+	uint8_t final_hash[32];
 	void *ctx;
 	unsigned interval_ms; /* 0: of §16.1 */
 };

@@ -53,8 +53,12 @@ struct follower {
 	struct follower_view now;
 	uint8_t head_hash[32];
 	bool has_final_hash;
+	bool is_final_old; /* from before the start, not looked at yet */
+	bool has_waited;   /* for it, and has said so */
 	uint64_t final_number;
 	uint8_t final_hash[32];
+	uint64_t told_number; /* by `final`; 0: none yet */
+	uint64_t told_ms;
 	uint64_t agreed_ms;
 	uint64_t checked_ms;
 	bool is_known; /* `know` has said yes */

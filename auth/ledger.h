@@ -95,6 +95,7 @@ enum ledger_op {
 	LEDGER_ACKNOWLEDGE, /* operator: chain_id, text */
 	LEDGER_MODE,        /* operator: mode, settings_mode, text */
 	LEDGER_MODE_NOW,    /* operator: mode, text; until the server ends */
+	LEDGER_FINAL,       /* chain_id, block, hash: final by now (§11) */
 };
 
 /*
@@ -116,9 +117,9 @@ struct ledger_task {
 	const char *text;     /* the operator's reason */
 	const uint8_t *offer; /* OFFER: signed bytes */
 	size_t offer_size;
-	uint64_t chain_id;     /* CHAIN, ALARM, ACKNOWLEDGE */
-	uint64_t block;        /* ALARM */
-	uint8_t hash[32];      /* CHAIN: genesis; ALARM: of the block now */
+	uint64_t chain_id;     /* CHAIN, ALARM, ACKNOWLEDGE, FINAL */
+	uint64_t block;        /* ALARM, FINAL */
+	uint8_t hash[32];      /* CHAIN: genesis; else of the block now */
 	enum access_mode mode; /* MODE: from now on */
 	enum access_mode settings_mode; /* MODE: what the settings say */
 	void (*done)(struct ledger_task *task);
@@ -236,17 +237,20 @@ int ledger_each_entry(struct ledger *ledger,
 				    uint64_t seq, const struct entry *entry),
 		      void *ctx);
 
-/* A finalized block of this chain has changed and nobody has acknowledged it.
- * 0 or ERR_NOTFOUND. */
-struct ledger_alarm {
+/* A block of a chain, and since when it is noted. */
+struct ledger_block {
 	uint64_t chain_id;
 	uint64_t at_s;
 	uint64_t block;
-	uint8_t hash[32]; /* of the block now */
+	uint8_t hash[32];
 };
-/* The one nobody has acknowledged. 0, ERR_NOTFOUND, ERR_CORRUPT or ERR_IO. */
+/* A finalized block that has changed, as it is now, when nobody has
+ * acknowledged it. 0, ERR_NOTFOUND, ERR_CORRUPT or ERR_IO. */
 int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
-		      struct ledger_alarm *out);
+		      struct ledger_block *out);
+/* The newest that was told to be final. As above. */
+int ledger_read_final(struct ledger *ledger, uint64_t chain_id,
+		      struct ledger_block *out);
 
 /* The mode as the operator set it last, and what the settings said then; not
  * there when that was the same. 0, ERR_NOTFOUND or ERR_CORRUPT. */

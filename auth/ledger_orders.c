@@ -12,13 +12,14 @@
 #include "core/err.h"
 
 #define NAME_SIZE  8
-#define ALARM_SIZE (16 + 32)
+#define BLOCK_SIZE (16 + 32)
 #define MODE_SIZE  (8 + 2) /* and the reason */
 #define ROW_MAX    (MODE_SIZE + LEDGER_REASON_SIZE)
 
-_Static_assert(ALARM_SIZE <= ROW_MAX, "rows of meta");
+_Static_assert(BLOCK_SIZE <= ROW_MAX, "rows of meta");
 
 static const char alarm_name[] = "alarm";
+static const char final_name[] = "final";
 static const char mode_name[] = "mode";
 static const char order_name[] = "order";
 
@@ -64,39 +65,56 @@ static int read_row(struct ledger *ledger, const char *name, uint64_t number,
 
 /* ---- finality ---- */
 
-static int alarm_decode(const MDB_val *value, uint64_t chain_id,
-			struct ledger_alarm *out)
+static int block_decode(const MDB_val *value, uint64_t chain_id,
+			struct ledger_block *out)
 {
 	const uint8_t *in = value->mv_data;
 
-	if (value->mv_size != ALARM_SIZE)
+	if (value->mv_size != BLOCK_SIZE)
 		return ERR_CORRUPT;
-	*out = (struct ledger_alarm){.chain_id = chain_id,
+	*out = (struct ledger_block){.chain_id = chain_id,
 				     .at_s = be64_load(in),
 				     .block = be64_load(in + 8)};
 	memcpy(out->hash, in + 16, sizeof(out->hash));
 	return 0;
 }
 
-/* Another one before the first is acknowledged: it stands from the first. */
-int orders_alarm(struct group *group, const struct ledger_task *task)
+static void put_block(struct group *group, const char *name,
+		      const struct ledger_task *task, uint64_t at_s)
 {
-	struct ledger_event event = {.chain_id = task->chain_id,
-				     .block = task->block};
-	uint8_t key[META_KEY_SIZE], row[ALARM_SIZE];
-	struct ledger_alarm before;
-	uint64_t at_s = group->now_s;
-	MDB_val value;
+	uint8_t key[META_KEY_SIZE], row[BLOCK_SIZE];
 
-	meta_key(alarm_name, task->chain_id, key);
-	if (ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value) &&
-	    alarm_decode(&value, task->chain_id, &before) == 0)
-		at_s = before.at_s;
+	meta_key(name, task->chain_id, key);
 	be64_store(row, at_s);
 	be64_store(row + 8, task->block);
 	memcpy(row + 16, task->hash, 32);
 	ledger_tx_put(&group->tx, TABLE_META, key, sizeof(key), row,
 		      sizeof(row));
+}
+
+int orders_final(struct group *group, const struct ledger_task *task)
+{
+	put_block(group, final_name, task, group->now_s);
+	return group->tx.err;
+}
+
+/* Another one before the first is acknowledged: it stands from the first. What
+ * the block is now is what is held against the chain from now on. */
+int orders_alarm(struct group *group, const struct ledger_task *task)
+{
+	struct ledger_event event = {.chain_id = task->chain_id,
+				     .block = task->block};
+	uint8_t key[META_KEY_SIZE];
+	struct ledger_block before;
+	uint64_t at_s = group->now_s;
+	MDB_val value;
+
+	meta_key(alarm_name, task->chain_id, key);
+	if (ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value) &&
+	    block_decode(&value, task->chain_id, &before) == 0)
+		at_s = before.at_s;
+	put_block(group, alarm_name, task, at_s);
+	put_block(group, final_name, task, group->now_s);
 	put_order(group, task, &event);
 	return group->tx.err;
 }
@@ -104,28 +122,40 @@ int orders_alarm(struct group *group, const struct ledger_task *task)
 int orders_acknowledge(struct group *group, const struct ledger_task *task)
 {
 	struct ledger_event event = {.chain_id = task->chain_id};
-	struct ledger_alarm alarm = {0};
+	struct ledger_block alarm = {0};
 	uint8_t key[META_KEY_SIZE];
 	MDB_val value;
 
 	meta_key(alarm_name, task->chain_id, key);
 	if (!ledger_tx_get(&group->tx, TABLE_META, key, sizeof(key), &value))
 		return ERR_NOTFOUND;
-	(void)alarm_decode(&value, task->chain_id, &alarm);
+	(void)block_decode(&value, task->chain_id, &alarm);
 	event.block = alarm.block;
 	ledger_tx_del(&group->tx, TABLE_META, key, sizeof(key));
 	put_order(group, task, &event);
 	return group->tx.err;
 }
 
-int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
-		      struct ledger_alarm *out)
+static int read_block(struct ledger *ledger, const char *name,
+		      uint64_t chain_id, struct ledger_block *out)
 {
 	uint8_t row[ROW_MAX];
 	MDB_val value;
-	int err = read_row(ledger, alarm_name, chain_id, row, &value);
+	int err = read_row(ledger, name, chain_id, row, &value);
 
-	return err ? err : alarm_decode(&value, chain_id, out);
+	return err ? err : block_decode(&value, chain_id, out);
+}
+
+int ledger_read_alarm(struct ledger *ledger, uint64_t chain_id,
+		      struct ledger_block *out)
+{
+	return read_block(ledger, alarm_name, chain_id, out);
+}
+
+int ledger_read_final(struct ledger *ledger, uint64_t chain_id,
+		      struct ledger_block *out)
+{
+	return read_block(ledger, final_name, chain_id, out);
 }
 
 /* ---- the mode ---- */
@@ -229,6 +259,7 @@ const char *ledger_order_str(const struct ledger_event *event)
 	case LEDGER_OFFER:
 	case LEDGER_CHAIN:
 	case LEDGER_BATCH:
+	case LEDGER_FINAL:
 		break;
 	}
 	return "?";

@@ -255,6 +255,8 @@ int orders_alarm(struct group *group, const struct ledger_task *task);
 int orders_acknowledge(struct group *group, const struct ledger_task *task);
 int orders_mode(struct group *group, const struct ledger_task *task);
 int orders_mode_now(struct group *group, const struct ledger_task *task);
+/* No order, but it lies beside the alarms. */
+int orders_final(struct group *group, const struct ledger_task *task);
 
 /* ---- gate ---- */
 

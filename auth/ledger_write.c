@@ -335,6 +335,8 @@ static int write_task(struct group *group, struct ledger_task *task)
 		return orders_mode(group, task);
 	case LEDGER_MODE_NOW:
 		return orders_mode_now(group, task);
+	case LEDGER_FINAL:
+		return orders_final(group, task);
 	case LEDGER_FINDING:
 	case LEDGER_BATCH:
 		return 0; /* a result for each finding, below */

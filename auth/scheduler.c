@@ -59,17 +59,26 @@ static int know_chain(void *ctx, uint64_t id, const uint8_t genesis[static 32])
 	return ledger_run(followed->s->ledger, &task);
 }
 
-/* Follower's thread: it holds over restarts. */
-static int store_alarm(void *ctx, uint64_t block, const uint8_t hash[static 32])
+static int store_block(struct followed *followed, enum ledger_op op,
+		       uint64_t block, const uint8_t hash[static 32])
 {
-	struct followed *followed = ctx;
-	struct ledger_task task = {.op = LEDGER_ALARM,
-				   .chain_id = followed->chain->id,
-				   .block = block,
-				   .text = "a finalized block has changed"};
+	struct ledger_task task = {
+		.op = op, .chain_id = followed->chain->id, .block = block};
 
+	if (op == LEDGER_ALARM)
+		task.text = "a finalized block has changed";
 	memcpy(task.hash, hash, 32);
 	return ledger_run(followed->s->ledger, &task);
+}
+
+/* Follower's thread: both hold over restarts. */
+static int store_alarm(void *ctx, uint64_t block, const uint8_t hash[static 32])
+{
+	return store_block(ctx, LEDGER_ALARM, block, hash);
+}
+static int store_final(void *ctx, uint64_t block, const uint8_t hash[static 32])
+{
+	return store_block(ctx, LEDGER_FINAL, block, hash);
 }
 
 /* ---- the thread ---- */
@@ -212,7 +221,7 @@ static int make_chains(struct scheduler *s,
 /* One from before, that the operator has not acknowledged. */
 static int read_alarm(struct scheduler *s, struct follower_config *config)
 {
-	struct ledger_alarm alarm;
+	struct ledger_block alarm;
 	int err = ledger_read_alarm(s->ledger, config->chain->id, &alarm);
 
 	if (err == ERR_NOTFOUND)
@@ -227,6 +236,20 @@ static int read_alarm(struct scheduler *s, struct follower_config *config)
 	return 0;
 }
 
+/* It may have changed while nobody looked. */
+static int read_final(struct scheduler *s, struct follower_config *config)
+{
+	struct ledger_block final;
+	int err = ledger_read_final(s->ledger, config->chain->id, &final);
+
+	if (err)
+		return err == ERR_NOTFOUND ? 0 : err;
+	config->has_final = true;
+	config->final_number = final.block;
+	memcpy(config->final_hash, final.hash, sizeof(final.hash));
+	return 0;
+}
+
 static int start_followers(struct scheduler *s)
 {
 	for (unsigned i = 0; i < s->chains_count; i++) {
@@ -238,9 +261,12 @@ static int start_followers(struct scheduler *s)
 						 .know = know_chain,
 						 .moved = head_moved,
 						 .alarmed = store_alarm,
+						 .final = store_final,
 						 .ctx = f};
 		int err = read_alarm(s, &config);
 
+		if (!err)
+			err = read_final(s, &config);
 		if (!err)
 			err = follower_start(&config, &f->follower);
 		if (err)

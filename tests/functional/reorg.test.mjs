@@ -191,3 +191,38 @@ test('16 below the finalized block: an alarm, and nothing is taken back', async 
 	await sleep(6000)
 	assert.doesNotMatch((await shop.status(id)).state, /active|settled|rejected/)
 })
+
+test('16 below the finalized block while the server is away', async (t) => {
+	const all = await setUp(t, { epoch: 1 })
+	const { chain, shop, alice } = all
+	const paid = await payAndFile(all)
+	await chain.mine(6)
+	await beating(chain, shop.wait(paid.id, 'settled'))
+	await shop.daemon.stop()
+	/* So far that what it saw last is no longer among the headers it asks for at the start. */
+	await chain.reorg(await depthOf(chain, paid.block) + 4)
+	await chain.mine(300)
+	const tx = await shop.pay(alice, PRICE)
+	await chain.mine(4)
+	await shop.daemon.up()
+	const [alarm] = await beating(chain, until('the alarm', async () => {
+		const list = await shop.admin('alarms')
+		return list.length > 0 && list
+	}, 30000))
+	assert.ok(alarm.block > paid.block)
+	assert.equal((await shop.status(paid.id)).state, 'settled')
+	const id = await shop.file(await shop.claim({ payer: alice, node: newNode(), tx }))
+	chain.tick()
+	await sleep(5000)
+	assert.doesNotMatch((await shop.status(id)).state, /active|settled|rejected/)
+	await shop.admin('acknowledge', '--reason', 'the test did it')
+	await shop.wait(id, ['active', 'settled'])
+	/* It is no news at the next start. */
+	await shop.daemon.restart()
+	await shop.waitOffer()
+	await until('the head', async () => (await shop.admin('chains'))[0].usable)
+	assert.deepEqual(await shop.admin('alarms'), [])
+	await chain.hold()
+	await shop.daemon.stop()
+	await shop.fsck()
+})

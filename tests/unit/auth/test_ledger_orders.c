@@ -82,7 +82,7 @@ Test(ledger, an_alarm_stands_until_it_is_acknowledged)
 	struct ledger_task seen = {
 		.op = LEDGER_ACKNOWLEDGE, .chain_id = 1, .text = "seen"};
 	uint64_t first_s = paying_now_s(&p);
-	struct ledger_alarm read;
+	struct ledger_block read;
 
 	cr_assert_eq(ledger_run(p.ledger, &seen), ERR_NOTFOUND);
 	cr_assert_eq(ledger_run(p.ledger, &alarm), 0);
@@ -94,6 +94,9 @@ Test(ledger, an_alarm_stands_until_it_is_acknowledged)
 	cr_assert_eq(read.block, 90);
 	cr_assert_eq(read.at_s, first_s);
 	cr_assert_eq(read.hash[0], 7);
+	/* What it is now is what it has to stay. */
+	cr_assert_eq(ledger_read_final(p.ledger, 1, &read), 0);
+	cr_assert_eq(read.block, 90);
 	seen.chain_id = 2;
 	cr_assert_eq(ledger_run(p.ledger, &seen), ERR_NOTFOUND);
 	seen.chain_id = 1;

@@ -331,7 +331,7 @@ Test(scheduler, a_changed_finalized_block_stops_crediting)
 Test(scheduler, an_alarm_of_finality_holds_over_a_restart)
 {
 	struct chain_view view = {.is_alarmed = false};
-	struct ledger_alarm alarm;
+	struct ledger_block alarm;
 	struct ledger_task task = {.op = LEDGER_ACKNOWLEDGE,
 				   .chain_id = 1,
 				   .text = "seen, a fork of the test"};
@@ -365,6 +365,76 @@ Test(scheduler, an_alarm_of_finality_holds_over_a_restart)
 	verifying_start(&v);
 	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
 	cr_assert_not(view.is_alarmed);
+}
+
+static void wait_alarm(void)
+{
+	struct ledger_block alarm;
+
+	for (int i = 0; i < 500 && ledger_read_alarm(v.ledger, 1, &alarm); i++)
+		verifying_nap(10);
+	cr_assert_eq(ledger_read_alarm(v.ledger, 1, &alarm), 0);
+	cr_assert_eq(alarm.block, 80);
+}
+
+static void stop_when_final_is(uint64_t block)
+{
+	struct ledger_block final = {.block = 0};
+
+	wait_usable();
+	for (int i = 0; i < 500 && ledger_read_final(v.ledger, 1, &final); i++)
+		verifying_nap(10);
+	verifying_stop(&v);
+	cr_assert_eq(ledger_read_final(v.ledger, 1, &final), 0);
+	cr_assert_eq(final.block, block);
+}
+
+/* §11: nobody looked when it happened, and no ring reaches back to it. */
+Test(scheduler, a_finalized_block_that_changed_meanwhile_is_noticed)
+{
+	struct ledger_task task = {.op = LEDGER_ACKNOWLEDGE,
+				   .chain_id = 1,
+				   .text = "seen, a fork of the test"};
+	struct chain_view view;
+	struct claim claim;
+
+	verifying_start(&v);
+	stop_when_final_is(80);
+	atomic_store(&v.nodes[0]->fork_from, 70);
+	atomic_store(&v.nodes[0]->fork, 1);
+	verifying_head(&v, 1000);
+	claim = file(1, 50, 100);
+	verifying_start(&v);
+	wait_alarm();
+	wait_usable();
+	verifying_nap(500);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	cr_assert_eq(ledger_run(v.ledger, &task), 0);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert_eq(scheduler_acknowledge(v.scheduler, 1, view.alarms), 0);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+	/* And it is no news at the next start. */
+	stop_when_final_is(980);
+	verifying_start(&v);
+	wait_usable();
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert_not(view.is_alarmed);
+}
+
+Test(scheduler, a_block_that_was_final_is_waited_for)
+{
+	struct claim claim;
+
+	verifying_start(&v);
+	stop_when_final_is(80);
+	verifying_head(&v, 79);
+	claim = file(1, 50, 100);
+	verifying_start(&v);
+	verifying_nap(700);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	/* It comes as it was. */
+	verifying_head(&v, 1000);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
 }
 
 Test(scheduler, an_endpoint_that_is_away_only_delays)
