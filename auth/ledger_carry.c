@@ -6,6 +6,8 @@
 #include "core/bytes.h"
 #include "core/err.h"
 
+static const char too_many[] = "the node has credit in too many tokens";
+
 struct work {
 	struct group *group;
 	const struct held_claim *held;
@@ -15,11 +17,11 @@ struct work {
 	struct step step;
 };
 
-static int carry_reject(struct work *w)
+static int carry_reject(struct work *w, const char *text)
 {
 	rows_move_claim(w->group, w->held->key, &w->held->rec, &w->step.next);
 	rows_claim_event(w->group, T7, w->held->key, &w->held->rec,
-			 &w->step.next, 0, NULL);
+			 &w->step.next, 0, text);
 	rows_did(w->group, T7);
 	return 0;
 }
@@ -27,7 +29,28 @@ static int carry_reject(struct work *w)
 static int reject_as(struct work *w, enum claim_reason reason)
 {
 	step_reject(&w->held->rec, reason, w->group->now_ms, &w->step);
-	return carry_reject(w);
+	return carry_reject(w, NULL);
+}
+
+/* The record cannot hold it; that is not the disk's fault, and will not be
+ * otherwise the next time. */
+static bool is_beyond(const struct work *w, int err)
+{
+	return err == ERR_RANGE || (err == ERR_FULL && !w->group->tx.err);
+}
+
+/* With what was paid, so that the operator can make good for it. */
+static int reject_uncounted(struct work *w, int err)
+{
+	struct claim_record *next = &w->step.next;
+
+	step_reject(&w->held->rec, CLAIM_AMOUNT_OVERFLOW, w->group->now_ms,
+		    &w->step);
+	next->value = w->finding->value;
+	next->block = w->finding->block;
+	next->block_time_s = w->finding->block_time_s;
+	memcpy(next->block_hash, w->finding->block_hash, 32);
+	return carry_reject(w, err == ERR_FULL ? too_many : NULL);
 }
 
 static struct entry build_entry(const struct work *w)
@@ -109,10 +132,11 @@ static int carry_credit(struct work *w)
 	    w->credited.payment.state == PAYMENT_CREDITED)
 		return reject_as(w, CLAIM_ALREADY_CREDITED);
 	err = rows_load_node(w->group, node, &ent);
-	if (!err)
-		err = rows_append_entry(w->group, node, &ent, &entry);
-	if (err == ERR_RANGE)
-		return reject_as(w, CLAIM_AMOUNT_OVERFLOW);
+	if (err)
+		return err;
+	err = rows_append_entry(w->group, node, &ent, &entry);
+	if (is_beyond(w, err))
+		return reject_uncounted(w, err);
 	if (err)
 		return err;
 	store_payment(w, PAYMENT_CREDITED, ent.next_seq - 1);
@@ -211,9 +235,10 @@ static int carry_revalue(struct work *w)
 	entry.refers_to = w->credited.payment.seq;
 	void_entry(w);
 	err = rows_refold(w->group, node, &ent);
-	if (!err)
-		err = rows_append_entry(w->group, node, &ent, &entry);
-	if (err == ERR_RANGE)
+	if (err)
+		return err;
+	err = rows_append_entry(w->group, node, &ent, &entry);
+	if (is_beyond(w, err))
 		return carry_overflow(w, &ent);
 	if (err)
 		return err;
@@ -251,7 +276,7 @@ static int carry_out(struct work *w)
 	case STEP_REVOKE:
 		return carry_revoke(w);
 	case STEP_REJECT:
-		return carry_reject(w);
+		return carry_reject(w, NULL);
 	}
 	return ERR_UNSUPPORTED;
 }

@@ -73,6 +73,11 @@ static void log_events(const struct group *group)
 			 log_u64("chain", event->chain_id),
 			 log_u64("block", event->block),
 			 log_u64("units", event->units));
+		if (event->kind < LEDGER_KIND_ORDER &&
+		    event->to == CLAIM_REJECTED && event->text[0])
+			LOG_UNUSUAL("a payment wants to be looked at",
+				    log_hex("claim", event->claim_id, 4),
+				    log_text("why", event->text));
 	}
 }
 

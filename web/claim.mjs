@@ -105,7 +105,7 @@ const REASONS = {
   replaced: 'another transaction took its place; claim that one',
   too_old: 'the payment was made before this server offered anything, or too long ago',
   no_option: 'nothing was offered for this token at the time; ask the operator',
-  amount_overflow: 'the amount is too large',
+  amount_overflow: 'the amount cannot be counted for this node; ask the operator',
   cancelled: 'the operator cancelled the claim',
 };
 

@@ -77,11 +77,12 @@ static inline struct offer_option paying_option(uint8_t token, uint64_t price)
 	return option;
 }
 
-/* Publish an offer of tokens 1 and 2 at this price. Returns the ledger's
- * answer. */
-static inline int paying_offer(struct paying *p, uint64_t sequence,
-			       uint64_t from_s, uint64_t until_s,
-			       uint64_t price, uint8_t hash[static 32])
+/* Publish an offer of `count` tokens from number `first` on at this price.
+ * Returns the ledger's answer. */
+static inline int paying_offer_of(struct paying *p, uint64_t sequence,
+				  uint64_t from_s, uint64_t until_s,
+				  uint64_t price, unsigned first,
+				  unsigned count, uint8_t hash[static 32])
 {
 	uint8_t bytes[OFFER_SIZE_MAX];
 	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
@@ -91,15 +92,23 @@ static inline int paying_offer(struct paying *p, uint64_t sequence,
 		.not_after_s = until_s,
 		.pay_window_s = 86400,
 		.grace_s = 86400,
-		.options_count = 2,
+		.options_count = count,
 	};
 
 	memcpy(offer.server, p->server.public, SECP_PUBLIC_SIZE);
-	offer.options[0] = paying_option(1, price);
-	offer.options[1] = paying_option(2, price);
+	for (unsigned i = 0; i < count; i++)
+		offer.options[i] = paying_option((uint8_t)(first + i), price);
 	if (offer_sign(&offer, &p->server, bytes, &task.offer_size, hash))
 		abort();
 	return ledger_run(p->ledger, &task);
+}
+
+/* Of tokens 1 and 2. */
+static inline int paying_offer(struct paying *p, uint64_t sequence,
+			       uint64_t from_s, uint64_t until_s,
+			       uint64_t price, uint8_t hash[static 32])
+{
+	return paying_offer_of(p, sequence, from_s, until_s, price, 1, 2, hash);
 }
 
 static inline void paying_begin(struct paying *p)

@@ -332,6 +332,59 @@ Test(ledger, amounts_that_overflow_are_refused)
 	expect_record(1, 0, 50, 1);
 }
 
+static int pay_in(unsigned token, const uint8_t hash[static 32], uint64_t value,
+		  struct claim *claim)
+{
+	struct ledger_task task;
+	struct finding f;
+
+	*claim = paying_claim(&p, 1, 1000 + token);
+	memset(claim->token, (int)token, ADDRESS_SIZE);
+	claim->tx[31] = (uint8_t)value;
+	memcpy(claim->offer_hash, hash, 32);
+	cr_assert_eq(paying_file(&p, claim, &task), 0);
+	f = paying_mined(&p, claim, value, 201, 1, 206);
+	return paying_find(&p, &f);
+}
+
+/* A record has room for credit in 32 tokens. */
+Test(ledger, a_token_too_many_is_refused_and_not_lost)
+{
+	struct ledger_task task = {.op = LEDGER_RECHECK, .text = "room now"};
+	uint8_t hash[3][32];
+	struct due_claim due[64];
+	struct claim_view view;
+	struct claim claim, other;
+
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_eq(paying_offer_of(&p, 2 + i, PAYING_START_S - 100,
+					     PAYING_START_S + 86400, 100,
+					     1 + 16 * i, 16, hash[i]),
+			     0);
+	for (unsigned i = 0; i < 32; i++)
+		cr_assert_eq(pay_in(1 + i, hash[i / 16], 50, &claim), 0);
+	cr_assert_eq(paying_record(&p, 1).credits_count, 32);
+	/* What leaves no credit has room. */
+	cr_assert_eq(pay_in(33, hash[2], 100, &claim), 0);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	cr_assert_eq(pay_in(34, hash[2], 150, &claim), 0);
+	expect(&claim, CLAIM_REJECTED, CLAIM_AMOUNT_OVERFLOW);
+	/* It is not tried for ever; what was paid is to be seen. */
+	cr_assert_eq(ledger_read_due(p.ledger, UINT64_MAX, due, 64), 33);
+	view = paying_view(&p, &claim);
+	cr_assert_eq(view.record.block, 201);
+	cr_assert_not(u256_is_zero(&view.record.value));
+	/* One of the others is used up, and the operator has it looked at. */
+	cr_assert_eq(pay_in(1, hash[0], 60, &other), 0);
+	cr_assert_eq(pay_in(1, hash[0], 90, &other), 0);
+	cr_assert_eq(paying_record(&p, 1).credits_count, 31);
+	memcpy(task.claim_id, view.record.id, CLAIM_ID_SIZE);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	mine(&claim, 150, 201, 1, 206);
+	expect(&claim, CLAIM_ACTIVE, 0);
+	cr_assert_eq(paying_record(&p, 1).credits_count, 32);
+}
+
 Test(ledger, capped_credit_is_converted_after_expiry)
 {
 	struct claim claim = paying_claim(&p, 1, 1);
