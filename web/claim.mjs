@@ -93,6 +93,16 @@ export function schemeOf(code) {
   return !code || code === '0x' || code.toLowerCase().startsWith('0xef0100') ? 1 : 2;
 }
 
+/** A proof in lower case (§6.3, §6.4: 1 to 4096 bytes); null if it is none. */
+export function proofOf(text) {
+  return /^\s*(0x(?:[0-9a-fA-F]{2}){1,4096})\s*$/.exec(text)?.[1].toLowerCase() ?? null;
+}
+
+/** May it be of a key, by its length? */
+export function isKeyProof(proof) {
+  return [130, 132].includes(proof.length);
+}
+
 const REASONS = {
   tx_failed: 'the transaction failed on the chain, so no token was moved',
   no_transfer: 'the transaction moved no token (perhaps the account held too little)',

@@ -3,8 +3,8 @@
 // anything else is done with it, so that a closed page loses nothing.
 
 import {
-  amountText, claimBody, claimText, hexOf, isDone, isWorthRetrying, nextText, nodeOf,
-  paymentLink, schemeOf, stateText, timeText, total, transferData,
+  amountText, claimBody, claimText, hexOf, isDone, isKeyProof, isWorthRetrying, nextText, nodeOf,
+  paymentLink, proofOf, schemeOf, stateText, timeText, total, transferData,
 } from './claim.mjs';
 
 const FLAG_CONTRACTS = 2;
@@ -88,6 +88,7 @@ function showOffer() {
   $('payee').textContent = o.payee;
   const paid = kept().map((e) => e.claim).filter((c) => c.server === offer.server && c.chain_id === o.chain_id);
   $('payee-new').hidden = paid.length === 0 || paid.some((c) => c.payee === o.payee); // §4.3
+  $('contract-label').hidden = !takesContracts();
   $('policy').textContent = policyText(o.activate);
   $('server').textContent = offer.server;
   $('units').min = o.min_units;
@@ -261,6 +262,13 @@ async function goOn(entry) {
   return file(entry);
 }
 
+const takesContracts = () => Boolean(offer.flags & FLAG_CONTRACTS);
+
+function wantContracts() {
+  if (takesContracts()) return;
+  throw new Error('this account is a contract, and this server takes claims of accounts with a key only: pay from one of those');
+}
+
 async function payWithWallet() {
   const o = option();
   const n = units();
@@ -278,9 +286,7 @@ async function payWithWallet() {
   await onChain(o.chain_id);
   await checkToken(o, payer, sum);
   claim.scheme = schemeOf(await wallet('eth_getCode', [payer, 'latest']));
-  if (claim.scheme === 2 && !(offer.flags & FLAG_CONTRACTS)) {
-    throw new Error('this account is a contract, and this server takes claims of accounts with a key only: pay from one of those');
-  }
+  if (claim.scheme === 2) wantContracts();
   say('Confirm the payment in the wallet.');
   const tx = await wallet('eth_sendTransaction', [{ from: payer, to: o.token, data: transferData(o.payee, sum) }]);
   const entry = { claim: { ...claim, payer, tx: tx.toLowerCase() } };
@@ -288,12 +294,31 @@ async function payWithWallet() {
   await goOn(entry);
 }
 
+/** Where a wallet is at hand and on that chain, it can tell. */
+async function isContract(claim) {
+  if ($('contract').checked) return true;
+  try {
+    if (!window.ethereum || BigInt(await wallet('eth_chainId')) !== BigInt(claim.chain_id)) return false;
+    return schemeOf(await wallet('eth_getCode', [claim.payer, 'latest'])) === 2;
+  } catch {
+    return false; // as the payer says
+  }
+}
+
 async function fileByHand() {
-  const proof = /^\s*(0x(?:[0-9a-fA-F]{2}){64,4096})\s*$/.exec($('signature').value)?.[1].toLowerCase();
-  if (!proof) throw new Error('the signature has 65 bytes (or 64): 0x and 130 (or 128) digits; that of a contract wallet more');
-  const entry = { claim: { ...manualClaim(), scheme: proof.length > 132 ? 2 : 1 }, proof };
+  const claim = manualClaim();
+  const proof = proofOf($('signature').value);
+  claim.scheme = proof && (proof.length > 132 || await isContract(claim)) ? 2 : 1;
+  if (claim.scheme === 2) wantContracts();
+  else if (!proof || !isKeyProof(proof)) throw new Error('the signature has 65 bytes (or 64): 0x and 130 (or 128) digits; that of a contract wallet may have any number');
+  const entry = { claim, proof };
   keep(entry);
-  await file(entry);
+  try {
+    await file(entry);
+  } catch (error) {
+    if (error.status === 403 && claim.scheme === 1 && takesContracts()) error.message += '; if it is a contract wallet, say so above';
+    throw error;
+  }
 }
 
 let isRunning = false;

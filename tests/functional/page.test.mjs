@@ -10,7 +10,8 @@ import { keccak256 } from 'ethereum-cryptography/keccak.js'
 import { openDocument } from './browser.mjs'
 import { runOk, until } from './harness.mjs'
 import { hex } from './peer.mjs'
-import { PRICE, Shop, SNT, claimText as expectedText, keyFile } from './paying.mjs'
+import { call } from './chain.mjs'
+import { PRICE, Shop, SNT, claimText as expectedText, keyFile, transfer } from './paying.mjs'
 import * as claim from '../../web/claim.mjs'
 
 test('the text to sign, the amounts and the call of the token', () => {
@@ -43,6 +44,10 @@ test('the text to sign, the amounts and the call of the token', () => {
 		assert.equal(claim.nodeOf(bad), null)
 	assert.equal(claim.nodeOf(` enode://${'AB'.repeat(64)}@127.0.0.1:30303?discport=0 `), 'ab'.repeat(64))
 	assert.equal(claim.hexOf('0x12', 2), null)
+	for (const bad of ['', '0x', '0x1', '12', '0xzz', `0x${'00'.repeat(4097)}`])
+		assert.equal(claim.proofOf(bad), null)
+	assert.equal(claim.proofOf(' 0xAB '), '0xab')
+	assert.deepEqual([1, 63, 64, 65, 66].map((n) => claim.isKeyProof(`0x${'00'.repeat(n)}`)), [false, false, true, true, false])
 })
 
 /* A document with the page of this server, and a wallet if one is given. */
@@ -237,6 +242,38 @@ test('the page', async (t) => {
 		page.type('signature', await shop.chain.sign(hand, page.$('text').value))
 		page.$('file').click()
 		await page.saw('state', /Paid\./)
+	})
+
+	await t.test('takes the short signature of a contract wallet by hand', async () => {
+		const contract = async () => {
+			const address = await shop.chain.deploy('Wallet', alice)
+			await shop.fund(address)
+			const tx = await shop.chain.send(alice, address, call('execute(address,bytes)', shop.token, transfer(shop.payee, PRICE)))
+			return { address: address.toLowerCase(), tx }
+		}
+		const fill = async (page, { address, tx }) => {
+			const key = keyFile(t)
+			page.type('node', key.node)
+			page.type('payer', address)
+			page.type('tx', tx)
+			page.type('signature', await shop.chain.sign(alice, page.$('text').value))
+			return key
+		}
+		/* As said by the payer, and as the chain says where a wallet can be asked. */
+		for (const isSaid of [true, false]) {
+			const page = await openPage(t, shop, isSaid ? undefined : walletOf(shop, alice))
+			const paid = await contract()
+			const key = await fill(page, paid)
+			assert.equal(page.$('contract-label').hidden, false)
+			if (isSaid) {
+				page.$('file').click()
+				await page.saw('problem', /the payer has not signed this claim; if it is a contract wallet, say so above/)
+				page.$('contract').checked = true
+			}
+			page.$('file').click()
+			await page.saw('state', /Paid\./)
+			assert.equal((await shop.admin('entitlements', 'show', key.node)).ledger[0].value, `${PRICE}`)
+		}
 	})
 
 	await t.test('shows what is announced beside what is in force', async () => {
