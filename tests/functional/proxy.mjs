@@ -81,12 +81,13 @@ export class Proxy {
 
 	async serve(req, res) {
 		const parts = []
+		/* Whatever comes: who follows a redirect may come without a body. */
+		this.requests++
+		this.seen.push({ path: req.url, headers: req.headers })
 		for await (const part of req)
 			parts.push(part)
 		const body = JSON.parse(Buffer.concat(parts))
 		const members = Array.isArray(body) ? body : [body]
-		this.requests++
-		this.seen.push({ path: req.url, headers: req.headers })
 		this.calls.push(...members.map((m) => m.method))
 
 		const fault = this.fault?.methods && !members.some((m) => this.fault.methods.includes(m.method))

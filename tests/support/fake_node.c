@@ -520,6 +520,7 @@ static void *accept_all(void *arg)
 
 		if (fd < 0)
 			return NULL;
+		atomic_fetch_add(&server->node->connections, 1);
 		if (n >= CONNECTIONS_MAX) {
 			(void)close(fd);
 			continue;

@@ -61,8 +61,9 @@ struct fake_node {
 	atomic_bool syncing;
 	atomic_bool no_receipts; /* -32000 to who asks for one */
 	atomic_bool in_pool;     /* transactions above the head are waiting */
-	atomic_int proof;   /* eth_call: 1 good, 0 other answer, -1 revert */
-	atomic_uint bodies; /* received */
+	atomic_int proof; /* eth_call: 1 good, 0 other answer, -1 revert */
+	atomic_uint connections; /* accepted */
+	atomic_uint bodies;      /* received */
 	atomic_uint items;
 	atomic_uint receipts;
 	atomic_uint proofs; /* questions to contract wallets */
