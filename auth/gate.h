@@ -1,11 +1,12 @@
 #ifndef AUTH_GATE_H
 #define AUTH_GATE_H
 /*
- * The check on the path of a history request (payments.md §13): one read by a
- * 64-byte key, no chain, no lock shared with the ledger.
+ * The check on the path of a history request (payments.md §13): one look by a
+ * 64-byte key into memory, no disk, no chain, no lock shared with the ledger.
  *
- * Each thread that asks has a reader of its own, which keeps a read
- * transaction ready and renews it for each question.
+ * Each thread that asks has a reader of its own. In the first seconds after a
+ * start with many records, while they are not all in memory, it reads those
+ * that are missing from the table, in a read transaction that it keeps ready.
  *
  * Thread: gate_reader_* on the thread that owns the reader; the rules may be
  * changed from any and hold from the next question on.

@@ -21,6 +21,8 @@
 #define KEEP_LOOK 1024
 #define KEEP_MAX  64
 #define OPEN_MAX  100000
+/* Records that are read between two groups: a few milliseconds. */
+#define ROSTER_LOOK 1024
 
 uint64_t ledger_wall_ms(const struct ledger *ledger)
 {
@@ -34,6 +36,58 @@ uint64_t ledger_deny_now(const struct ledger *ledger)
 	if (ledger->config.deny_now)
 		return ledger->config.deny_now(ledger->config.clock_ctx);
 	return gate_deny_now(ledger->gate);
+}
+
+/* ---- the roster ---- */
+
+static bool roster_take(struct ledger *ledger, const uint8_t *node,
+			uint64_t standing)
+{
+	if (roster_put(ledger->roster, node, standing) == 0)
+		return true;
+	/* Who has no place there is looked for in the table. */
+	ledger->is_roster_read = true;
+	atomic_store(&ledger->is_roster_whole, false);
+	LOG_BROKEN("no memory for all entitlements: they are read from disk");
+	return false;
+}
+
+/*
+ * Read some more of the table: at the start, or between groups when there are
+ * many. No other thread writes either of them, so nothing comes in between.
+ * What fails is given up; the gate then reads who is missing by itself.
+ */
+static void roster_read(struct ledger *ledger)
+{
+	bool is_end = false, is_good = true;
+	struct ledger_walk walk;
+	struct entitlement ent;
+	struct ledger_tx tx;
+
+	if (ledger->is_roster_read)
+		return;
+	if (ledger_tx_begin(&tx, &ledger->db, true)) {
+		ledger->is_roster_read = true;
+		return;
+	}
+	ledger_walk_init(&walk, &tx, TABLE_NODES, ledger->roster_from,
+			 SECP_PUBLIC_SIZE);
+	for (size_t i = 0; i < ROSTER_LOOK && is_good && !is_end; i++) {
+		is_end = !ledger_walk_next(&walk);
+		if (is_end)
+			break;
+		is_good = entitlement_decode(walk.value.mv_data,
+					     walk.value.mv_size, &ent) == 0 &&
+			  roster_take(ledger, walk.key.mv_data,
+				      roster_standing(&ent));
+		memcpy(ledger->roster_from, walk.key.mv_data, SECP_PUBLIC_SIZE);
+	}
+	ledger_walk_release(&walk);
+	is_good = is_good && !tx.err;
+	ledger_tx_abort(&tx);
+	ledger->is_roster_read = is_end || !is_good;
+	if (is_end && is_good)
+		atomic_store(&ledger->is_roster_whole, true);
 }
 
 /* ---- a group: one transaction, and what of memory goes with it ---- */
@@ -52,6 +106,7 @@ static int group_begin(struct group *group)
 	group->changes_count = 0;
 	group->events_count = 0;
 	group->income_count = 0;
+	group->nodes_count = 0;
 	return ledger_tx_begin(&group->tx, &ledger->db, false);
 }
 
@@ -80,6 +135,7 @@ static void group_release(struct group *group)
 	free(group->changes);
 	free(group->events);
 	free(group->income);
+	free(group->nodes);
 }
 
 /* The named kill points of the crash tests. */
@@ -129,6 +185,9 @@ static int group_commit(struct group *group, size_t results)
 	kill_point(group, true);
 	ledger->tally = group->tally;
 	atomic_store(&ledger->offers, group->offers);
+	for (size_t i = 0; i < group->nodes_count; i++)
+		(void)roster_take(ledger, group->nodes[i].node,
+				  group->nodes[i].standing);
 	atomic_fetch_add(&ledger->commits, 1);
 	atomic_fetch_add(&ledger->results, results);
 	meter_commit(group, (clock_mono_ns() - start_ns) / 1000, results);
@@ -413,6 +472,7 @@ static void *ledger_main(void *arg)
 		/* What is not needed for a group waits in the bounded box. */
 		if (inbox->waiting < LEDGER_GROUP_MAX)
 			inbox_fill(inbox, mailbox_take_all(&ledger->box));
+		roster_read(ledger);
 		if (inbox->first) {
 			run_inbox(ledger, inbox);
 			continue;
@@ -420,7 +480,9 @@ static void *ledger_main(void *arg)
 		if (is_last)
 			break;
 		housekeep(ledger);
-		mailbox_wait(&ledger->box, ledger->is_keeping ? 1 : IDLE_MS);
+		if (ledger->is_roster_read)
+			mailbox_wait(&ledger->box,
+				     ledger->is_keeping ? 1 : IDLE_MS);
 	}
 	free(inbox);
 	return NULL;
@@ -644,7 +706,10 @@ int ledger_open(const struct ledger_config *config, struct ledger **out,
 	if (err)
 		goto out;
 	ledger->gate = gate_new(ledger);
-	err = ledger->gate ? load(ledger) : ERR_NOMEM;
+	ledger->roster = roster_new();
+	err = ledger->gate && ledger->roster ? load(ledger) : ERR_NOMEM;
+	if (!err)
+		roster_read(ledger); /* all of it, if they are few */
 	if (!err && pthread_create(&ledger->thread, NULL, ledger_main, ledger))
 		err = ERR_IO;
 	if (err) {
@@ -672,6 +737,7 @@ void ledger_close(struct ledger *ledger)
 		(void)pthread_join(ledger->thread, NULL);
 	}
 	gate_free(ledger->gate);
+	roster_free(ledger->roster);
 	ledger_db_close(&ledger->db);
 	counts_release(&ledger->counts);
 	offers_free(atomic_load(&ledger->offers));

@@ -14,6 +14,7 @@
 #include "auth/gate.h"
 #include "auth/ledger.h"
 #include "auth/ledger_db.h"
+#include "auth/roster.h"
 #include "auth/step.h"
 
 /* ---- keys (§12.1) ---- */
@@ -147,6 +148,10 @@ struct ledger {
 	struct gate *gate;
 	_Atomic(struct kept_offers *) offers;
 	uint8_t source_key[SOURCE_KEY_SIZE];
+	/* The table `nodes` for the gate. While it is not whole, who is not in
+	 * it may be in the table. */
+	struct roster *roster;
+	atomic_bool is_roster_whole;
 
 	pthread_t thread;
 	bool has_thread;
@@ -165,6 +170,8 @@ struct ledger {
 	uint64_t keep_event; /* index where the next pass begins */
 	bool keeps_offers;   /* old ones are still to be removed */
 	bool is_keeping;
+	uint8_t roster_from[SECP_PUBLIC_SIZE]; /* read up to here */
+	bool is_roster_read;
 	int64_t ahead_ms; /* wall clock minus monotonic, as last seen */
 	bool has_ahead;
 	/* RESTANTE_KILL: a T, and whether after the commit; 0: none. */
@@ -197,6 +204,10 @@ struct undo {
 	uint64_t key;
 	bool was_added;
 };
+struct node_change {
+	uint8_t node[SECP_PUBLIC_SIZE];
+	uint64_t standing;
+};
 struct group {
 	struct ledger *ledger;
 	struct ledger_tx tx;
@@ -214,6 +225,8 @@ struct group {
 	size_t events_count, events_max;
 	struct income *income;
 	size_t income_count, income_max;
+	struct node_change *nodes; /* for the roster, after the commit */
+	size_t nodes_count, nodes_max;
 };
 
 /* Count and log what was committed, in `us` microseconds. */

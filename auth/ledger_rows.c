@@ -323,6 +323,21 @@ int rows_load_node(struct group *group, const uint8_t *node,
 	return group->tx.err;
 }
 
+static void note_node(struct group *group, const uint8_t *node,
+		      const struct entitlement *ent)
+{
+	struct node_change *change =
+		rows_grow(group, group->nodes, group->nodes_count,
+			  &group->nodes_max, sizeof(*change));
+
+	if (!change)
+		return;
+	group->nodes = change;
+	change += group->nodes_count++;
+	memcpy(change->node, node, SECP_PUBLIC_SIZE);
+	change->standing = roster_standing(ent);
+}
+
 void rows_store_node(struct group *group, const uint8_t *node,
 		     struct entitlement *ent)
 {
@@ -331,6 +346,7 @@ void rows_store_node(struct group *group, const uint8_t *node,
 	ent->updated_s = group->now_s;
 	ledger_tx_put(&group->tx, TABLE_NODES, node, SECP_PUBLIC_SIZE, bytes,
 		      entitlement_encode(ent, bytes));
+	note_node(group, node, ent);
 }
 
 void rows_store_entry(struct group *group, const uint8_t *node, uint64_t seq,

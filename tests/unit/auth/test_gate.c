@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/metrics.h"
 #include "tests/support/paying.h"
 
 static struct paying p;
@@ -109,6 +110,61 @@ Test(gate, a_fresh_head_holds_a_clock_that_runs_ahead)
 	cr_assert_eq(gate_deny_now(gate), now_s - 1000 + 60);
 	gate_set_head(gate, 0, now_s, 60000);
 	cr_assert_geq(gate_deny_now(gate), now_s);
+}
+
+static uint64_t reads_total(void)
+{
+	return (uint64_t)metric_value(
+		metric_counter("mailpay_requests_read_total", NULL, ""));
+}
+
+/* A question is asked on a ring, which must not wait for a disk. */
+Test(gate, no_question_reads_the_disk)
+{
+	enum { NODES = 5000 };
+	struct gate_reader *reader;
+	struct ledger_task task = {.op = LEDGER_GRANT, .seconds = 1000};
+
+	for (unsigned i = 1; i <= NODES; i++)
+		grant(i, i % 2 ? 1000 : 1);
+	task.op = LEDGER_SUSPEND;
+	paying_node(3, task.node);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	for (int round = 0; round < 2; round++) {
+		reader = gate_reader_new(gate);
+		/* Right from the first question, if need be from the table. */
+		cr_assert_eq(ask(reader, NODES - 1), ACCESS_YES);
+		cr_assert_eq(ask(reader, NODES + 1), ACCESS_NO);
+		cr_assert_eq(ask(reader, 3), ACCESS_NO);
+		for (int i = 0; i < 2000; i++) {
+			uint64_t before = reads_total();
+
+			(void)ask(reader, NODES + 1);
+			if (reads_total() == before)
+				break;
+			(void)usleep(1000);
+		}
+		task = (struct ledger_task){.op = LEDGER_GRANT,
+					    .seconds = 1000};
+		paying_node(NODES + 2, task.node);
+		cr_assert_eq(ledger_run(p.ledger, &task), 0);
+		const uint64_t before = reads_total();
+		for (unsigned i = 1; i <= NODES; i += 2)
+			cr_assert_eq(ask(reader, i),
+				     i == 3 ? ACCESS_NO : ACCESS_YES);
+		cr_assert_eq(ask(reader, NODES + 1), ACCESS_NO);
+		cr_assert_eq(ask(reader, NODES + 2), ACCESS_YES);
+		cr_assert_eq(reads_total(), before);
+		gate_reader_free(reader);
+		if (round == 0) {
+			const struct access_rules rules = {.mode = ACCESS_PAID,
+							   .grace_s = 3600};
+
+			paying_reopen(&p);
+			gate = ledger_gate(p.ledger);
+			gate_set_rules(gate, &rules);
+		}
+	}
 }
 
 Test(gate, the_first_request_after_expiry_converts_credit)
