@@ -15,6 +15,7 @@
 #include "net/node_ring.h"
 
 #define RESOLVE_WAIT_MS 1000
+#define RESOLVE_LOOK_MS 50 /* whether we are to give up */
 
 enum dial_state { DIAL_IDLE, DIAL_RESOLVING, DIAL_LINKED };
 
@@ -41,7 +42,16 @@ struct dialer {
 struct resolver {
 	struct mailbox mailbox;
 	pthread_t thread;
+	atomic_bool is_giving_up; /* what is asked has no answer any more */
 	atomic_bool is_stopping;
+};
+
+/* What the C library looks for by itself, on a thread of its own. */
+struct lookup {
+	struct gaicb request;
+	struct addrinfo hints;
+	char host[ENODE_HOST_MAX + 1];
+	char port[8];
 };
 
 /* ---- the resolver's thread ---- */
@@ -63,18 +73,56 @@ static const struct addrinfo *choose(const struct addrinfo *found,
 	return one->ai_addrlen <= sizeof(struct sockaddr_storage) ? one : NULL;
 }
 
-static void resolve(struct dialed *peer)
+static struct lookup *lookup_new(const struct enode *enode)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC,
-				 .ai_socktype = SOCK_STREAM};
-	struct addrinfo *found = NULL;
-	const struct addrinfo *one = NULL;
-	char port[8];
+	struct lookup *lookup = calloc(1, sizeof(*lookup));
 
-	(void)snprintf(port, sizeof(port), "%u", (unsigned)peer->enode->tcp);
+	if (!lookup)
+		return NULL;
+	(void)snprintf(lookup->host, sizeof(lookup->host), "%s", enode->host);
+	(void)snprintf(lookup->port, sizeof(lookup->port), "%u",
+		       (unsigned)enode->tcp);
+	lookup->hints.ai_family = AF_UNSPEC;
+	lookup->hints.ai_socktype = SOCK_STREAM;
+	lookup->request.ar_name = lookup->host;
+	lookup->request.ar_service = lookup->port;
+	lookup->request.ar_request = &lookup->hints;
+	return lookup;
+}
+
+/*
+ * A name server that does not answer is waited for by the library, for longer
+ * than a server may take to end, and there is no way to call that off: then
+ * the lookup is left to it.
+ */
+static struct addrinfo *look_up(struct resolver *resolver,
+				const struct enode *enode)
+{
+	const struct timespec pause = {.tv_nsec = RESOLVE_LOOK_MS * 1000000L};
+	struct lookup *lookup = lookup_new(enode);
+	struct gaicb *list[1] = {lookup ? &lookup->request : NULL};
+	struct addrinfo *found = NULL;
+
+	if (lookup && getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) == 0) {
+		while (gai_error(list[0]) == EAI_INPROGRESS) {
+			if (atomic_load(&resolver->is_giving_up))
+				return NULL;
+			(void)gai_suspend((const struct gaicb *const *)list, 1,
+					  &pause);
+		}
+		if (gai_error(list[0]) == 0)
+			found = list[0]->ar_result;
+	}
+	free(lookup);
+	return found;
+}
+
+static void resolve(struct resolver *resolver, struct dialed *peer)
+{
+	struct addrinfo *found = look_up(resolver, peer->enode);
+	const struct addrinfo *one = choose(found, peer->tries++);
+
 	peer->resolve_err = ERR_NOTFOUND;
-	if (getaddrinfo(peer->enode->host, port, &hints, &found) == 0)
-		one = choose(found, peer->tries++);
 	if (one) {
 		memcpy(&peer->addr, one->ai_addr, one->ai_addrlen);
 		peer->addr_len = one->ai_addrlen;
@@ -98,7 +146,7 @@ static void *resolver_main(void *arg)
 		while (letter) {
 			struct letter *next = letter->next;
 
-			resolve((struct dialed *)letter);
+			resolve(resolver, (struct dialed *)letter);
 			letter = next;
 		}
 	}
@@ -118,6 +166,12 @@ int resolver_start(struct resolver **out)
 	}
 	*out = resolver;
 	return 0;
+}
+
+void resolver_give_up(struct resolver *resolver)
+{
+	if (resolver)
+		atomic_store(&resolver->is_giving_up, true);
 }
 
 void resolver_stop(struct resolver *resolver)
@@ -176,11 +230,13 @@ static void resolved(struct node_ring *ring, struct note *note, bool is_over)
 		return;
 	now_ms = node_ring_now_ms(ring);
 	peer->state = DIAL_IDLE;
+	if (ring->stopping != STOPPING_NOT)
+		return;
 	if (peer->resolve_err) {
 		LOG_UNUSUAL("static peer has no address",
 			    log_text("host", peer->enode->host));
 		back_off(peer, now_ms);
-	} else if (ring->stopping == STOPPING_NOT) {
+	} else {
 		dial(peer, now_ms);
 	}
 }

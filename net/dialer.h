@@ -16,6 +16,8 @@ struct resolver;
 
 /* One a node, from node_start() and node_stop(). 0, ERR_NOMEM or ERR_IO. */
 int resolver_start(struct resolver **out);
+/* Whatever is or will be asked is answered soon. NULL is fine. */
+void resolver_give_up(struct resolver *resolver);
 void resolver_stop(struct resolver *resolver);
 
 /* The static peers whose turn is this ring. NULL: no memory. */

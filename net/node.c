@@ -558,6 +558,8 @@ static int start_ring(struct node *node, unsigned index)
 
 static void release(struct node *node)
 {
+	/* Rings wait for what they asked. */
+	resolver_give_up(node->resolver);
 	for (unsigned i = 0; i < node->rings_count; i++) {
 		struct node_ring *ring = &node->rings[i];
 

@@ -4,10 +4,11 @@
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { FULL_BLOOM, JsPeer, makeEnvelope, now, sleep } from './peer.mjs'
-import { Daemon, LONG, RESTANTE, join, runOk } from './harness.mjs'
+import { Daemon, LONG, RESTANTE, join, runOk, tempDir } from './harness.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? (LONG ? 50 : 5))
 
@@ -113,4 +114,36 @@ test('a second signal ends at once', async (t) => {
 	daemon.child.kill('SIGINT')
 	const { code, signal } = await daemon.child.exited
 	assert.ok(code === 0 || signal === 'SIGINT')
+})
+
+/* A name server that never answers, on an address of its own; undefined: this user may not have one. */
+async function silentNames(t) {
+	const socket = createSocket('udp4')
+	t.after(() => socket.close())
+	try {
+		execFileSync('unshare', ['-m', 'true'], { stdio: 'ignore' })
+		await new Promise((resolve, reject) => socket.once('error', reject).bind(53, '127.0.0.77', resolve))
+	} catch {
+		return undefined
+	}
+	const path = join(tempDir(t), 'resolv.conf')
+	writeFileSync(path, 'nameserver 127.0.0.77\n')
+	return { socket, wrap: ['unshare', '-m', '/bin/sh', '-c', `mount --bind '${path}' /etc/resolv.conf && exec "$@"`, 'sh'] }
+}
+
+test('a name server that does not answer does not put off the end', async (t) => {
+	const names = await silentNames(t)
+	if (!names)
+		return t.skip('this takes a user who may mount')
+	const asked = new Promise((resolve) => names.socket.once('message', resolve))
+	const peers = Array.from({ length: 3 }, (_, i) => {
+		const js = new JsPeer()
+		js.close()
+		return `enode://${js.id}@slow${i}.example.org:30303`
+	})
+	const daemon = await Daemon.start(t, { wrap: names.wrap, args: ['--net.peers', peers.join(',')] })
+	await asked
+	const end = await daemon.stop()
+	assert.deepEqual([end.code, end.signal], [0, null])
+	assert.ok(end.ms < 5000, `${end.ms} ms`)
 })
