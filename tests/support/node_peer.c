@@ -155,7 +155,9 @@ static void peer_message(void *ctx, struct link *link, enum cap cap,
 		atomic_store(&p->has_status, true);
 		break;
 	case CODE_MESSAGES:
-		CHECK(p->role == NODE_PEER_WATCH || p->role == NODE_PEER_LATE);
+		/* On a slow machine others stay long enough to be told, too. */
+		if (p->role != NODE_PEER_WATCH && p->role != NODE_PEER_LATE)
+			break;
 		CHECK(bundle_open(&bundle, payload->bytes, payload->size,
 				  false) == 0);
 		take_bundle(p, &bundle);
