@@ -75,9 +75,6 @@ void bench_fail(const char *format, ...)
 
 /* ---- rounds ---- */
 
-#define ROUNDS_MIN_QUICK 2u
-#define ROUNDS_MIN_FULL  3u
-
 /* Counting costs each system call a little: spans do it in a round for it. */
 static bool is_counting_calls;
 static bool has_server; /* a span of this loop was that of a process */
@@ -95,7 +92,6 @@ void bench_rounds(struct bench *bench, double share)
 
 bool bench_has_round(struct bench *bench, unsigned round)
 {
-	unsigned least = bench->is_full ? ROUNDS_MIN_FULL : ROUNDS_MIN_QUICK;
 	uint64_t now_ms = clock_mono_ms();
 	bool has_time;
 
@@ -108,7 +104,7 @@ bool bench_has_round(struct bench *bench, unsigned round)
 			    has_server && !usage_calls_missing();
 	if (round > bench->rounds)
 		return is_counting_calls;
-	return has_time || round <= least;
+	return has_time || round <= BENCH_ROUNDS_MIN;
 }
 
 bool bench_has_round_bare(struct bench *bench, unsigned round)
@@ -119,7 +115,7 @@ bool bench_has_round_bare(struct bench *bench, unsigned round)
 
 double bench_case_s(const struct bench *bench)
 {
-	return bench->is_full ? 0.5 : 0.25;
+	return bench->is_full ? 0.5 : 0.15;
 }
 
 /* ---- folders ---- */

@@ -15,7 +15,8 @@
 #include "bench/usage.h"
 #include "net/ring.h"
 
-#define BENCH_PATH_MAX 1024
+#define BENCH_PATH_MAX   1024
+#define BENCH_ROUNDS_MIN 5u /* counted, however short the time is */
 
 struct bench {
 	const struct settings *options; /* of this command line */
@@ -43,13 +44,13 @@ struct scenario {
 /* clang-format off */
 #define BENCH_OPTIONS \
 	{"rounds", NULL, SETTING_U64, "0", "0", "64", "rounds", \
-	 "measured rounds of each, after one that is not counted; 0: 3, or 5 with --full"}, \
+	 "measured rounds of each, after one that is not counted; 0: 5"}, \
 	{"full", NULL, SETTING_BOOL, "false", NULL, NULL, NULL, \
-	 "all sizes, more rounds"}, \
+	 "all sizes, longer rounds"}, \
 	{"seed", NULL, SETTING_U64, "42", "0", NULL, "number", \
 	 "the same gives the same envelopes and requests"}, \
 	{"budget", NULL, SETTING_U64, "0", "0", "86400", "seconds", \
-	 "leave rounds out when they would take longer; 0: never"}, \
+	 "leave rounds beyond the fifth out when they would take longer; 0: never"}, \
 	{"dir", NULL, SETTING_TEXT, "bench-results", "1", "900", "folder", \
 	 "where a temporary folder is made; its device is measured"}, \
 	{"out", NULL, SETTING_TEXT, "", NULL, "900", "file", \
@@ -78,8 +79,8 @@ void bench_end(void);
  * Behind bench->rounds there is one more if a server's system calls can be
  * counted here: * its spans count them, and meters take nothing else from it.
  * The loop ends earlier when a further round would go beyond `share` (0..1) of
- * the time that the scenario has left; but never before two, three with --full,
- * were counted.
+ * the time that the scenario has left; but never before BENCH_ROUNDS_MIN were
+ * counted, or as many as --rounds asks for.
  */
 void bench_rounds(struct bench *bench, double share);
 bool bench_has_round(struct bench *bench, unsigned round);

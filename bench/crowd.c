@@ -201,6 +201,14 @@ static void on_tick(void *ctx, uint64_t now_ms)
 		ring_stop(crowd->ring);
 }
 
+static void on_woken(void *ctx)
+{
+	struct crowd *crowd = ctx;
+
+	if (crowd->is_begun && !crowd->is_ending && crowd->use->woken)
+		crowd->use->woken(crowd->ctx, crowd);
+}
+
 static void member_init(struct crowd *crowd, unsigned index)
 {
 	struct crowd_member *member = &crowd->members[index];
@@ -242,8 +250,8 @@ static void release(struct crowd *crowd)
 void crowd_run(struct crowd *crowd, const struct crowd_config *config,
 	       const struct crowd_use *use, void *ctx)
 {
-	const struct ring_handler ring_handler = {.round_end = on_round_end,
-						  .tick = on_tick};
+	const struct ring_handler ring_handler = {
+		.round_end = on_round_end, .woken = on_woken, .tick = on_tick};
 	const struct ring_config ring_config = {
 		.engine = config->engine,
 		.socks_max = config->connections + 1,

@@ -1,5 +1,6 @@
 #include "bench/series.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,12 @@ double series_max(const struct series *series)
 		if (series->values[i] > max)
 			max = series->values[i];
 	return max;
+}
+
+double series_last(const struct series *series)
+{
+	assert(series->count > 0);
+	return series->values[series->count - 1];
 }
 
 void histogram_clear(struct histogram *histogram)

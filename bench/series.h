@@ -18,6 +18,7 @@ void series_add(struct series *series, double value);
 double series_median(const struct series *series);
 double series_min(const struct series *series);
 double series_max(const struct series *series);
+double series_last(const struct series *series); /* there must be one */
 
 /*
  * A histogram in the HDR manner: values of 1 ns to about 18 minutes in buckets

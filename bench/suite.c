@@ -21,8 +21,6 @@
 #include "bench/usage.h"
 #include "core/clock.h"
 
-#define ROUNDS_QUICK 3
-#define ROUNDS_FULL  5
 #define ARGS_MAX     20
 #define DESCRIPTORS  (1u << 17)
 #define WATCH_ONE_MS 1000
@@ -150,7 +148,7 @@ int suite_run_one(const struct scenario *scenario, int argc, char **argv)
 	bench.engine = (enum ring_engine)settings_word(args.options, "io");
 	bench.rounds = (unsigned)settings_u64(args.options, "rounds");
 	if (bench.rounds == 0)
-		bench.rounds = bench.is_full ? ROUNDS_FULL : ROUNDS_QUICK;
+		bench.rounds = BENCH_ROUNDS_MIN;
 	set_deadline(&bench);
 	raise_limits();
 	usage_calls_prepare();

@@ -76,6 +76,14 @@ test('the gate knows its records idle and while payments are credited', async (t
 
 test('everybody is refused who has not paid', async (t) => {
 	const { lines } = await bench(t, 'denied', '--requests', '500')
-	assert.equal(find(lines, 'cpu').length, 4)
-	assert.equal(find(lines, 'cpu', 'target').length, 2)
+	const cpu = find(lines, 'cpu')
+	assert.equal(cpu.filter((line) => line.work.startsWith('received and dropped')).length, 2)
+	assert.equal(cpu.length, 8)
+	/* What was to be reached is asked of what comes after decryption, and of nothing else. */
+	const targets = find(lines, 'cpu', 'target').map((line) => line.work)
+	assert.deepEqual(targets, ['denied, 64 clients, after decryption', 'denied, 1 client, after decryption'])
+	for (const work of targets) {
+		const all = cpu.find((line) => line.work === work.replace(', after decryption', ''))
+		assert.ok(cpu.find((line) => line.work === work).median < all.median, work)
+	}
 })
