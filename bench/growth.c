@@ -34,7 +34,8 @@ static const char *const start_names[STARTS] = {
 
 /* What an archive of one size has shown. */
 struct sized {
-	uint32_t size, ingest;
+	uint32_t size, ingest; /* of a round */
+	uint64_t archived;     /* by now */
 	struct meters tasks[TASKS];
 	struct series starts[STARTS];
 	struct series disk, resident;
@@ -163,15 +164,20 @@ static void measure_tasks(const struct bench *bench, const char *datadir,
 	uint64_t seed = bench->seed + round * 7919u;
 	struct usage_sample sample;
 	bool counts = round > 0;
+	bool counts_size = counts && round <= bench->rounds;
 	struct daemon daemon;
 
+	if (counts_size)
+		series_add(&sized->disk, (double)bench_folder_bytes(datadir) /
+						 (double)sized->archived);
 	daemon_start(&daemon, bench, datadir, NULL);
 	for (unsigned task = 0; task < TASK_INGEST; task++)
 		ask(bench, &daemon, (enum task)task, seed, &sized->tasks[task],
 		    counts);
-	if (counts && usage_of(daemon.pid, &sample) == 0)
+	if (counts_size && usage_of(daemon.pid, &sample) == 0)
 		series_add(&sized->resident, (double)sample.rss_bytes / 1e6);
 	ingest(bench, &daemon, seed + 1, sized, counts);
+	sized->archived += sized->ingest;
 	daemon_stop(&daemon);
 }
 
@@ -223,7 +229,7 @@ static void measure_size(struct bench *bench, uint32_t size, double share)
 	bench_rounds(bench, share);
 	bench_folder(bench, "growth", datadir);
 	fill_archive(datadir, size, bench->seed);
-	series_add(&sized->disk, (double)bench_folder_bytes(datadir) / size);
+	sized->archived = size;
 	for (unsigned round = 0; bench_has_round(bench, round); round++)
 		measure_tasks(bench, datadir, sized, round);
 	/* On their own, since what they leave is cold. */
@@ -274,9 +280,10 @@ static const struct usage growth_usage = {
 		"ingest, and the time from starting the server to its enode "
 		"URL: after a stop, after a kill, and with the files' pages "
 		"dropped. The archive is filled without a server before the "
-		"clock starts; the ingest of a round stays in it (at most a "
-		"twentieth of its size each). 10 000 000 take 7 GB of disk "
-		"and a minute to fill.",
+		"clock starts, once for each size: every round asks that one, "
+		"starts it anew, looks at its size on disk, and leaves what "
+		"it ingests in it (at most a twentieth of its size each). "
+		"10 000 000 take 7 GB of disk and a minute to fill.",
 	.options = growth_options,
 };
 

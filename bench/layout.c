@@ -10,21 +10,24 @@
 #include "core/clock.h"
 #include "core/err.h"
 
-#define TOPICS    1000u
-#define ABSENT    1000000u
-#define IN_FLIGHT 4u
-#define OUT_BYTES (8u << 20)
-#define QUERIES   400u
-#define SPAN_S    80000u /* within a slice of a day */
-#define JITTER_S  20u
-#define BASE_S    (1700000000u - 1700000000u % 86400u)
+#define TOPICS      1000u
+#define ABSENT      1000000u
+#define IN_FLIGHT   4u
+#define OUT_BYTES   (8u << 20)
+#define QUERIES     150u /* with --full: */
+#define QUERIES_ALL 400u
+#define ITEMS       25000u /* with --full: */
+#define ITEMS_ALL   300000u
+#define SPAN_S      80000u /* within a slice of a day */
+#define JITTER_S    20u
+#define BASE_S      (1700000000u - 1700000000u % 86400u)
 
 static const struct {
 	uint32_t group, count, count_full;
-} groups[] = {{1, 200, 1000},
-	      {100, 20000, 30000},
-	      {1000, 50000, 300000},
-	      {5000, 50000, 300000}};
+} groups[] = {{1, 100, 1000},
+	      {100, 10000, 30000},
+	      {1000, ITEMS, ITEMS_ALL},
+	      {5000, ITEMS, ITEMS_ALL}};
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
 enum { OURS, BY_TOPIC, INDEXED, LAYOUTS };
@@ -177,10 +180,11 @@ static uint32_t store_read(struct comparison *c, struct open_store *s,
 static void read_topics(struct comparison *c, struct open_store *s,
 			uint32_t first, struct meters *meters)
 {
+	uint32_t queries = c->bench->is_full ? QUERIES_ALL : QUERIES;
 	struct span span;
 
 	span_begin(&span, 0, NULL);
-	for (uint32_t i = 0; i < QUERIES; i++) {
+	for (uint32_t i = 0; i < queries; i++) {
 		struct topic topic = corpus_topic(first + i % TOPICS);
 		uint64_t since_ns = clock_mono_ns();
 
@@ -188,7 +192,7 @@ static void read_topics(struct comparison *c, struct open_store *s,
 		histogram_add(&meters->round, clock_mono_ns() - since_ns);
 	}
 	span_end(&span);
-	meters_add(meters, &span, QUERIES);
+	meters_add(meters, &span, queries);
 }
 
 static void measure(struct comparison *c, unsigned index, unsigned layout,
@@ -253,7 +257,7 @@ static void run(struct bench *bench)
 	if (!c || !(c->out = malloc(OUT_BYTES)))
 		bench_fail("no memory");
 	c->bench = bench;
-	corpus_config_default(&config, bench->is_full ? 300000 : 50000);
+	corpus_config_default(&config, bench->is_full ? ITEMS_ALL : ITEMS);
 	config.first_s = BASE_S;
 	config.last_s = BASE_S + SPAN_S;
 	config.jitter_s = JITTER_S;

@@ -16,7 +16,8 @@
 #include "core/secp.h"
 #include "core/snap.h"
 
-#define ROUND_NS    100000000u /* of each limit in each round */
+#define ROUND_NS    100000000u /* of each limit in each round, --full */
+#define QUICK_NS    40000000u
 #define COPY_BYTES  (64u << 20)
 #define BLOCK_BYTES (64u << 10)
 #define PACK_BYTES  (256u << 10)
@@ -131,7 +132,7 @@ static struct limit limits[] = {
  * By the time that the thread had of a processor, so that others on the machine
  * do not lower a limit; but what waits for the disk by the clock.
  */
-static void measure(struct limit *limit, bool counts)
+static void measure(struct limit *limit, uint64_t round_ns, bool counts)
 {
 	uint64_t begin_ns = clock_mono_ns(), cpu_ns = bench_thread_ns();
 	uint64_t wall_ns;
@@ -140,7 +141,7 @@ static void measure(struct limit *limit, bool counts)
 	do {
 		done += limit->work(limit);
 		wall_ns = clock_mono_ns() - begin_ns;
-	} while (wall_ns < ROUND_NS);
+	} while (wall_ns < round_ns);
 	cpu_ns = bench_thread_ns() - cpu_ns;
 	if (limit->work == do_fdatasync)
 		cpu_ns = wall_ns;
@@ -185,14 +186,19 @@ static void close_tools(void)
 /* ---- LMDB, nothing else: 512 B under rising keys of 36 bytes ---- */
 
 static const struct {
-	uint32_t group, count;
-} puts_of[] = {{1, 400}, {100, 20000}, {1000, 100000}};
+	uint32_t group, count, count_full;
+} puts_of[] = {{1, 200, 400}, {100, 10000, 20000}, {1000, 50000, 100000}};
 #define PUTS (sizeof(puts_of) / sizeof(puts_of[0]))
 
 static struct {
 	struct meters put[PUTS];
 	struct series scan;
 } lmdb;
+
+static uint32_t count_of(const struct bench *bench, unsigned put)
+{
+	return bench->is_full ? puts_of[put].count_full : puts_of[put].count;
+}
 
 static void measure_lmdb(const struct bench *bench, bool counts)
 {
@@ -201,13 +207,14 @@ static void measure_lmdb(const struct bench *bench, bool counts)
 	struct archive_item *items;
 	struct corpus corpus;
 
-	corpus_config_default(&config, puts_of[PUTS - 1].count);
+	corpus_config_default(&config, count_of(bench, PUTS - 1));
 	corpus_make(&corpus, &config);
 	items = corpus_items(&corpus);
 	/* In the order of the keys: appending, the best case of a B-tree. */
 	for (uint32_t i = 0; i < config.count; i++)
 		be32_store(items[i].hash, i);
 	for (unsigned i = 0; i < PUTS; i++) {
+		uint32_t count = count_of(bench, i);
 		struct span span;
 		struct lmdb_plain db;
 		uint64_t begin_ns;
@@ -215,17 +222,17 @@ static void measure_lmdb(const struct bench *bench, bool counts)
 		lmdb_plain_open(&db, bench_folder(bench, "raw", path),
 				LMDB_BY_TIME);
 		span_begin(&span, 0, path);
-		lmdb_plain_put(&db, items, puts_of[i].count, puts_of[i].group);
+		lmdb_plain_put(&db, items, count, puts_of[i].group);
 		span_end(&span);
 		if (counts)
-			meters_add(&lmdb.put[i], &span, puts_of[i].count);
+			meters_add(&lmdb.put[i], &span, count);
 		if (i == PUTS - 1) {
 			begin_ns = clock_mono_ns();
 			for (unsigned n = 0; n < 5; n++)
 				(void)lmdb_plain_all(&db, tools.to, COPY_BYTES);
 			if (counts)
 				series_add(&lmdb.scan,
-					   5.0 * puts_of[i].count /
+					   5.0 * count /
 						   ((double)(clock_mono_ns() -
 							     begin_ns) /
 						    1e9));
@@ -256,6 +263,7 @@ static void put_all(void)
 
 static void run(struct bench *bench)
 {
+	uint64_t round_ns = bench->is_full ? ROUND_NS : QUICK_NS;
 	struct limits_net *net = calloc(1, sizeof(*net));
 
 	if (!net)
@@ -264,9 +272,9 @@ static void run(struct bench *bench)
 	bench_rounds(bench, 1);
 	for (unsigned round = 0; bench_has_round(bench, round); round++) {
 		for (unsigned i = 0; i < LIMITS; i++)
-			measure(&limits[i], round > 0);
+			measure(&limits[i], round_ns, round > 0);
 		measure_lmdb(bench, round > 0);
-		limits_net_measure(net, round > 0);
+		limits_net_measure(net, 2 * round_ns, round > 0);
 	}
 	put_all();
 	limits_net_put(net);
@@ -287,7 +295,7 @@ static const struct usage usage = {
 		"with fdatasync, and TCP on loopback by plain calls and by "
 		"io_uring with one and with eight connections, and the time "
 		"of a round trip of 64 bytes.\n\n"
-		"Each runs a tenth of a second or more in each round, on one "
+		"Each runs 40 ms in each round, 100 with --full, on one "
 		"thread, and a second is one of its processor (the disk's: of "
 		"the clock); TCP has one that sends and one that receives. The "
 		"engine of io_uring is the server's own (net/ring), with "

@@ -14,7 +14,6 @@
 #include "core/clock.h"
 #include "net/ring.h"
 
-#define ROUND_NS    200000000u
 #define CHUNK       (256u << 10)
 #define CONNECTIONS 8
 
@@ -85,7 +84,7 @@ static void set_no_delay(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-static double send_plain(double *sender_ns)
+static double send_plain(uint64_t round_ns, double *sender_ns)
 {
 	uint64_t begin_ns, now_ns, cpu_ns;
 	double bytes = 0;
@@ -101,7 +100,7 @@ static double send_plain(double *sender_ns)
 			bench_fail("sending on loopback failed");
 		bytes += (double)n;
 		now_ns = clock_mono_ns();
-	} while (now_ns - begin_ns < ROUND_NS);
+	} while (now_ns - begin_ns < round_ns);
 	*sender_ns = (double)(bench_thread_ns() - cpu_ns) / bytes;
 	pair_close(&pair);
 	return bytes / (double)(now_ns - begin_ns);
@@ -151,7 +150,7 @@ struct end {
 	struct ring *ring;
 	bool is_sender;
 	unsigned open;
-	uint64_t bytes, begin_ns, wall_ns, cpu_ns;
+	uint64_t bytes, begin_ns, round_ns, wall_ns, cpu_ns;
 	struct iovec iov;
 };
 struct conn {
@@ -225,7 +224,7 @@ static void on_tick(void *ctx, uint64_t now_ms)
 	struct end *end = ctx;
 
 	(void)now_ms;
-	if (!end->is_sender || clock_mono_ns() - end->begin_ns < ROUND_NS)
+	if (!end->is_sender || clock_mono_ns() - end->begin_ns < end->round_ns)
 		return;
 	end->wall_ns = clock_mono_ns() - end->begin_ns;
 	end->cpu_ns = bench_thread_ns() - end->cpu_ns;
@@ -251,9 +250,10 @@ static void *run_receiver(void *arg)
 	return NULL;
 }
 
-static double send_uring(unsigned connections, double *sender_ns)
+static double send_uring(unsigned connections, uint64_t round_ns,
+			 double *sender_ns)
 {
-	struct end to = {0}, from = {.is_sender = true};
+	struct end to = {0}, from = {.is_sender = true, .round_ns = round_ns};
 	struct sockaddr_in addr = loopback(0);
 	uint16_t port;
 	pthread_t thread;
@@ -298,17 +298,17 @@ static void measure_trips(struct limits_net *net, bool counts)
 	histogram_merge(&net->trips, &times);
 }
 
-void limits_net_measure(struct limits_net *net, bool counts)
+void limits_net_measure(struct limits_net *net, uint64_t round_ns, bool counts)
 {
 	measure_trips(net, counts);
 	for (unsigned kind = 0; kind < NET_KINDS; kind++) {
 		double sender_ns;
 		double rate =
 			kind == NET_PLAIN
-				? send_plain(&sender_ns)
+				? send_plain(round_ns, &sender_ns)
 				: send_uring(kind == NET_URING_1 ? 1
 								 : CONNECTIONS,
-					     &sender_ns);
+					     round_ns, &sender_ns);
 
 		if (!counts || rate <= 0)
 			continue;

@@ -18,7 +18,8 @@ struct limits_net {
 	struct series trip;              /* p50 of a round trip, us */
 	struct histogram trips;
 };
-void limits_net_measure(struct limits_net *net, bool counts);
+/* For so long each. */
+void limits_net_measure(struct limits_net *net, uint64_t round_ns, bool counts);
 void limits_net_put(const struct limits_net *net);
 
 #endif

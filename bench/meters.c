@@ -4,6 +4,16 @@
 #include <string.h>
 #include <unistd.h>
 
+void meters_add_times(struct meters *m)
+{
+	if (m->round.total == 0)
+		return;
+	series_add(&m->p50, (double)histogram_quantile(&m->round, 0.5) / 1e3);
+	series_add(&m->p99, (double)histogram_quantile(&m->round, 0.99) / 1e3);
+	histogram_merge(&m->latency, &m->round);
+	histogram_clear(&m->round);
+}
+
 void meters_add(struct meters *m, const struct span *span, double count)
 {
 	if (count <= 0)
@@ -27,14 +37,7 @@ void meters_add(struct meters *m, const struct span *span, double count)
 		series_add(&m->device, (double)span->device / count);
 	if (span->pid && span->used.has_io)
 		series_add(&m->calls_rw, (double)span->used.calls_rw / count);
-	if (m->round.total > 0) {
-		series_add(&m->p50,
-			   (double)histogram_quantile(&m->round, 0.5) / 1e3);
-		series_add(&m->p99,
-			   (double)histogram_quantile(&m->round, 0.99) / 1e3);
-		histogram_merge(&m->latency, &m->round);
-		histogram_clear(&m->round);
-	}
+	meters_add_times(m);
 }
 
 void meters_put_one(const struct series *series, const char *scenario,

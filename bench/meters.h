@@ -31,6 +31,8 @@ struct meters {
 
 /* After span_end(). `count` things were done. */
 void meters_add(struct meters *meters, const struct span *span, double count);
+/* Ends a round of times alone, where no span is one; meters_add() does it. */
+void meters_add_times(struct meters *meters);
 /* `thing` is "envelope", "query" ...; what was not measured is left out, never
  * 0; meters_sources() says what cannot be measured here. */
 void meters_put(const struct meters *meters, const char *scenario,

@@ -7,16 +7,19 @@
 #include "bench/scenarios.h"
 #include "bench/work.h"
 
-#define ARCHIVED     200000u
-#define TOPICS       1000u
-#define PER_PACKET   50u
-#define PACKETS_S    300.0 /* open loop: 15 000 envelopes a second */
-#define SECONDS      1u    /* with --full: */
-#define SECONDS_ALL  3u
-#define QUERIES      1000u /* alone, a second */
-#define ZIPF_COUNT   100000u
-#define ENGINE_SIZE  50000u
-#define ENGINE_PAGES 50u /* the size when it begins */
+#define ARCHIVED    200000u
+#define TOPICS      1000u
+#define PER_PACKET  50u
+#define PACKETS_S   300.0 /* open loop: 15 000 envelopes a second */
+#define SPAN_MS     500u  /* with --full: */
+#define SPAN_MS_ALL 3000u
+#define QUERIES     1000u /* alone, a second */
+#define ENGINE_SIZE 50000u
+
+/* Of a round; with --full twice as much. */
+#define ZIPF_COUNT   50000u
+#define ENGINE_COUNT 25000u
+#define ENGINE_PAGES 25u
 
 static const struct setting options[] = {BENCH_OPTIONS, {0}};
 
@@ -30,9 +33,14 @@ struct side {
 	_Atomic bool is_done;
 };
 
-static unsigned seconds_of(const struct bench *bench)
+static unsigned span_ms(const struct bench *bench)
 {
-	return bench->is_full ? SECONDS_ALL : SECONDS;
+	return bench->is_full ? SPAN_MS_ALL : SPAN_MS;
+}
+
+static uint32_t twice_if_full(const struct bench *bench, uint32_t count)
+{
+	return bench->is_full ? 2 * count : count;
 }
 
 static struct work_ingest steady(const struct bench *bench, uint64_t seed)
@@ -41,7 +49,7 @@ static struct work_ingest steady(const struct bench *bench, uint64_t seed)
 				    .connections = 4,
 				    .size = 512,
 				    .count = PER_PACKET * (unsigned)PACKETS_S *
-					     seconds_of(bench),
+					     span_ms(bench) / 1000,
 				    .rate = PACKETS_S,
 				    .seed = seed};
 }
@@ -64,7 +72,7 @@ static void mixed_round(const struct bench *bench, const struct daemon *daemon,
 	const struct work_ingest alone = steady(bench, seed);
 	struct work_topics topics = {.seed = seed,
 				     .topics = TOPICS,
-				     .queries = QUERIES * seconds_of(bench),
+				     .queries = QUERIES * span_ms(bench) / 1000,
 				     .limit = 200};
 	struct side side = {.bench = bench,
 			    .daemon = daemon,
@@ -171,7 +179,7 @@ static void run_zipf(struct bench *bench)
 				.per_packet = PER_PACKET,
 				.connections = 8,
 				.size = 512,
-				.count = ZIPF_COUNT,
+				.count = twice_if_full(bench, ZIPF_COUNT),
 				.zipf = i == 1,
 				.seed = bench->seed + round};
 
@@ -235,13 +243,13 @@ static void run_engines(struct bench *bench)
 				.per_packet = PER_PACKET,
 				.connections = 8,
 				.size = 512,
-				.count = 50000,
+				.count = twice_if_full(bench, ENGINE_COUNT),
 				.seed = bench->seed + round};
 
 			work_ingest(bench, &daemons[i], &work,
 				    round ? &meters[i] : &spare);
 			(void)work_fetch_all(bench, &daemons[i], 8,
-					     ENGINE_PAGES,
+					     twice_if_full(bench, ENGINE_PAGES),
 					     round ? &meters[2 + i] : &spare);
 		}
 	}

@@ -221,14 +221,16 @@ static void put_row(FILE *out, const struct loaded_file *file,
 	put_number(out, bound);
 	put_ratio(out, ours->median, rival ? rival->median : 0);
 	put_ratio(out, ours->median, bound);
-	(void)fputc('\n', out);
+	(void)fprintf(out, " %u |\n",
+		      rival && rival->rounds < ours->rounds ? rival->rounds
+							    : ours->rounds);
 }
 
 static void put_table(FILE *out, const struct loaded_file *file)
 {
 	(void)fputs("| work | ours | best rival | which | LMDB alone | limit | "
-		    "ours / rival | ours / limit "
-		    "|\n|---|---:|---:|---|---:|---:|---:|---:|\n",
+		    "ours / rival | ours / limit | rounds "
+		    "|\n|---|---:|---:|---|---:|---:|---:|---:|---:|\n",
 		    out);
 	for (size_t i = 0; i < ROWS; i++)
 		put_row(out, file, &rows[i]);
@@ -237,7 +239,9 @@ static void put_table(FILE *out, const struct loaded_file *file)
 static void put_table_words(FILE *out)
 {
 	(void)fputs(
-		"Medians of all rounds, of envelopes of 512 B. The limit is "
+		"Medians of all rounds (as many as the last column says, of "
+		"ours or of the rival if that has fewer), of envelopes of "
+		"512 B. The limit is "
 		"the best round of what bounds the work in the same run: LMDB "
 		"with nothing round it (ingest), writes with fdatasync one "
 		"after the other (one a packet), the envelope's own bytes "
@@ -267,14 +271,15 @@ static void put_all_results(FILE *out, const struct loaded_file *file)
 			scenario = r->scenario;
 			(void)fprintf(out,
 				      "\n### %s\n\n| work | who | metric | "
-				      "median | min | max | unit "
-				      "|\n|---|---|---|---|---|---|---|\n",
+				      "median | min | max | unit | rounds "
+				      "|\n|---|---|---|---|---|---|---|---:|\n",
 				      scenario);
 		}
 		(void)fprintf(out,
-			      "| %s | %s | %s | %.5g | %.5g | %.5g | %s |\n",
+			      "| %s | %s | %s | %.5g | %.5g | %.5g | %s | %u "
+			      "|\n",
 			      r->work, r->who, r->metric, r->median, r->min,
-			      r->max, r->unit);
+			      r->max, r->unit, r->rounds);
 	}
 }
 
@@ -331,8 +336,8 @@ static void put_targets(FILE *out, const struct loaded_file *file)
 		if (!has_some)
 			(void)fputs(
 				"| work | metric | measured | to be reached "
-				"| unit | measured / that | |\n"
-				"|---|---|---|---|---|---|---|\n",
+				"| unit | measured / that | rounds | |\n"
+				"|---|---|---|---|---|---|---:|---|\n",
 				out);
 		has_some = true;
 		(void)fprintf(out, "| %s | %s | %.4g | %s %.4g | %s |", t->work,
@@ -340,7 +345,7 @@ static void put_targets(FILE *out, const struct loaded_file *file)
 			      t->more_is_better ? "≥" : "≤", t->median,
 			      t->unit);
 		put_ratio(out, ours->median, t->median);
-		(void)fprintf(out, " %s |\n",
+		(void)fprintf(out, " %u | %s |\n", ours->rounds,
 			      (t->more_is_better ? ours->median >= t->median
 						 : ours->median <= t->median)
 				      ? "reached"

@@ -8,10 +8,10 @@
 
 #define KEPT       "64M"
 #define KEPT_MB    67.1
-#define SECONDS    180u
+#define FILLING_S  30u    /* the bound is reached; not counted */
+#define WINDOW_S   30u    /* then each so many seconds are a round */
 #define STEP       20000u /* envelopes, of one hour each */
 #define PER_PACKET 50u
-#define HOURS      400u
 
 static void post_hour(const struct bench *bench, const struct daemon *daemon,
 		      uint32_t first_s, uint64_t seed)
@@ -36,17 +36,81 @@ static void post_hour(const struct bench *bench, const struct daemon *daemon,
 	corpus_release(&corpus);
 }
 
+/* What is going on, since the last round began. */
+struct filling {
+	const struct bench *bench;
+	struct daemon daemon;
+	uint64_t begun_ms, round_ms;
+	uint64_t taken, taken_before; /* envelopes */
+	double most_mb;
+	struct series greatest, rate; /* a round each */
+};
+
+static double seconds_since(uint64_t ms)
+{
+	return (double)(clock_mono_ms() - ms) / 1e3;
+}
+
+static void put_size(struct filling *f)
+{
+	double mb = (double)bench_folder_bytes(f->daemon.datadir) / 1e6;
+	double second = seconds_since(f->begun_ms);
+	struct series size = {0};
+	char work[64];
+
+	if (mb > f->most_mb)
+		f->most_mb = mb;
+	series_add(&size, mb);
+	(void)snprintf(work, sizeof(work), "after %.0f s, %.0f MB put", second,
+		       (double)f->taken * 545 / 1e6);
+	result_curve("files on disk, bound " KEPT, second);
+	meters_put_one(&size, "retention", work, "restante", "disk", "MB",
+		       false);
+	result_curve(NULL, 0);
+}
+
+static void end_round(struct filling *f, bool counts)
+{
+	if (counts) {
+		series_add(&f->rate, (double)(f->taken - f->taken_before) /
+					     seconds_since(f->round_ms));
+		series_add(&f->greatest, f->most_mb / KEPT_MB);
+	}
+	f->round_ms = clock_mono_ms();
+	f->taken_before = f->taken;
+	f->most_mb = 0;
+}
+
+/* An hour takes a second or more: that many lie before now. */
+static void fill(struct filling *f)
+{
+	unsigned seconds = FILLING_S + f->bench->rounds * WINDOW_S;
+	uint32_t first_s = clock_wall_s() - (seconds + 1) * 3600u;
+	uint32_t hour = 0;
+
+	f->begun_ms = f->round_ms = clock_mono_ms();
+	for (unsigned round = 0; round <= f->bench->rounds; round++) {
+		double end = FILLING_S + round * WINDOW_S;
+
+		while (seconds_since(f->begun_ms) < end) {
+			post_hour(f->bench, &f->daemon, first_s + hour * 3600u,
+				  f->bench->seed + hour);
+			hour++;
+			f->taken += STEP;
+			put_size(f);
+			bench_sleep_ms(1000);
+		}
+		end_round(f, round > 0);
+	}
+}
+
 static void run(struct bench *bench)
 {
 	static const char *const flags[] = {"--storage.slice_span", "1h",
 					    "--storage.retention_bytes", KEPT,
 					    NULL};
-	uint32_t first_s = clock_wall_s() - HOURS * 3600u;
-	uint64_t since_ms, taken = 0;
-	char datadir[BENCH_PATH_MAX], work[64];
-	struct series greatest = {0}, rate = {0};
-	struct daemon daemon;
-	double most = 0;
+	struct filling f = {.bench = bench};
+	char datadir[BENCH_PATH_MAX];
 
 	if (!bench->is_full && !settings_is_given(bench->options, "rounds")) {
 		result_note("retention", "restante",
@@ -54,39 +118,13 @@ static void run(struct bench *bench)
 		return;
 	}
 	result_axis("seconds");
-	daemon_start(&daemon, bench, bench_folder(bench, "retention", datadir),
-		     flags);
-	since_ms = clock_mono_ms();
-	for (unsigned hour = 0; hour < HOURS; hour++) {
-		double second = (double)(clock_mono_ms() - since_ms) / 1e3;
-		struct series size = {0};
-		double mb;
-
-		if (second >= SECONDS)
-			break;
-		post_hour(bench, &daemon, first_s + hour * 3600u,
-			  bench->seed + hour);
-		taken += STEP;
-		mb = (double)bench_folder_bytes(datadir) / 1e6;
-		if (mb > most)
-			most = mb;
-		second = (double)(clock_mono_ms() - since_ms) / 1e3;
-		series_add(&size, mb);
-		(void)snprintf(work, sizeof(work), "after %.0f s, %.0f MB put",
-			       second, (double)taken * 545 / 1e6);
-		result_curve("files on disk, bound " KEPT, second);
-		meters_put_one(&size, "retention", work, "restante", "disk",
-			       "MB", false);
-		bench_sleep_ms(1000);
-	}
-	result_curve(NULL, 0);
-	series_add(&rate, (double)taken /
-				  ((double)(clock_mono_ms() - since_ms) / 1e3));
-	series_add(&greatest, most / KEPT_MB);
-	daemon_stop(&daemon);
-	meters_put_one(&greatest, "retention", "greatest size / bound " KEPT,
+	daemon_start(&f.daemon, bench,
+		     bench_folder(bench, "retention", datadir), flags);
+	fill(&f);
+	daemon_stop(&f.daemon);
+	meters_put_one(&f.greatest, "retention", "greatest size / bound " KEPT,
 		       "restante", "ratio", "", false);
-	meters_put_one(&rate, "retention", "ingest meanwhile", "restante",
+	meters_put_one(&f.rate, "retention", "ingest meanwhile", "restante",
 		       "rate", "envelopes/s", true);
 	bench_remove(datadir);
 }
@@ -98,8 +136,12 @@ static const struct usage usage = {
 	.command = "retention",
 	.summary = "Retention under ingest: a bound of " KEPT
 		   " and slices of an hour, while 20 000 envelopes of one hour "
-		   "after the other come for three minutes. Measured: the size "
-		   "of the files over time. Only with --full (or --rounds).",
+		   "after the other come. One archive all the time: after half "
+		   "a minute in which it reaches the bound each further half "
+		   "minute is a round. Measured: the size of the files over "
+		   "time, and of each round the greatest and the ingest "
+		   "(with a pause of a second behind each 20 000). Only with "
+		   "--full (or --rounds).",
 	.options = options,
 };
 
