@@ -58,35 +58,13 @@ struct asker {
 	uint32_t queries;
 };
 
-static void begin(void *ctx)
-{
-	struct asker *asker = ctx;
-
-	span_begin(&asker->span, asker->span.pid, NULL);
-}
-
-static void done(void *ctx)
-{
-	span_stop(&((struct asker *)ctx)->span);
-}
-
-static void make_query(struct asker *asker, struct mail_query *query)
-{
-	query->limit = 1000;
-	query->upper_s = clock_wall_s();
-	query->has_bloom = true;
-	bloom_add_deployed(&query->bloom, asker->topic);
-	query->topics = asker->topic.bytes;
-	query->topics_count = 1;
-}
-
 static bool next(void *ctx, uint64_t number, struct mail_query *query)
 {
-	struct asker *asker = ctx;
+	const struct asker *asker = ctx;
 
 	if (number >= asker->queries)
 		return false;
-	make_query(asker, query);
+	load_ask_topic(query, &asker->topic);
 	return true;
 }
 
@@ -111,7 +89,7 @@ static double ask(const struct bench *bench, const struct daemon *daemon,
 		.crowd = {.server = &daemon->enode,
 			  .connections = clients,
 			  .engine = bench->engine},
-		.hooks = {.begin = begin, .done = done, .ctx = &asker},
+		.hooks = load_hooks_span(&asker.span),
 		.next = next,
 		.ctx = &asker,
 		.queries_time = &meters->round,
@@ -176,7 +154,7 @@ static void beats_begin(void *ctx, struct crowd *crowd)
 	struct beats *b = ctx;
 
 	b->crowd = crowd;
-	begin(&b->asker);
+	span_begin(&b->asker.span, b->asker.span.pid, NULL);
 	if (pthread_create(&b->thread, NULL, beat, b))
 		bench_fail("no thread");
 }
@@ -201,7 +179,7 @@ static void beats_woken(void *ctx, struct crowd *crowd)
 	}
 	if (b->left > 0)
 		return;
-	done(&b->asker);
+	span_stop(&b->asker.span);
 	/* Joined before the ring goes, so that nobody wakes what is gone. */
 	atomic_store(&b->is_over, true);
 	(void)pthread_join(b->thread, NULL);
@@ -216,7 +194,7 @@ static void encode(struct beats *b)
 	static const uint8_t id[MAIL_ID_SIZE];
 	struct mail_query query = {.topics_stride = TOPIC_SIZE, .batch = true};
 
-	make_query(&b->asker, &query);
+	load_ask_topic(&query, &b->asker.topic);
 	b->size = MAIL_QUERY_SIZE_MAX(query.topics_count);
 	b->bytes = malloc(b->size);
 	if (!b->bytes)

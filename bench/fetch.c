@@ -64,18 +64,6 @@ struct asker {
 	struct topic topics[256][TOPICS_ASKED]; /* of each query under way */
 };
 
-static void begin(void *ctx)
-{
-	struct asker *asker = ctx;
-
-	span_begin(&asker->span, asker->span.pid, NULL);
-}
-
-static void done(void *ctx)
-{
-	span_stop(&((struct asker *)ctx)->span);
-}
-
 static void ask_topics(struct mail_query *query, struct topic *topics,
 		       uint32_t first, uint32_t count, uint32_t modulus)
 {
@@ -155,7 +143,7 @@ static void ask(const struct bench *bench, const struct daemon *daemon,
 		.crowd = {.server = &daemon->enode,
 			  .connections = kind->clients,
 			  .engine = bench->engine},
-		.hooks = {.begin = begin, .done = done, .ctx = asker},
+		.hooks = load_hooks_span(&asker->span),
 		.next = next,
 		.ctx = asker,
 		.pages_max = kind->pages,

@@ -49,18 +49,6 @@ struct asker {
 	struct histogram *first, *deep; /* of TASK_ALL in `deep` */
 };
 
-static void begin(void *ctx)
-{
-	struct asker *asker = ctx;
-
-	span_begin(&asker->span, asker->span.pid, NULL);
-}
-
-static void done(void *ctx)
-{
-	span_stop(&((struct asker *)ctx)->span);
-}
-
 static bool next(void *ctx, uint64_t number, struct mail_query *query)
 {
 	struct asker *asker = ctx;
@@ -69,18 +57,14 @@ static bool next(void *ctx, uint64_t number, struct mail_query *query)
 
 	if (number >= (asker->task == TASK_ALL ? 1 : QUERIES))
 		return false;
-	query->limit = asker->task == TASK_ALL ? MAIL_LIMIT_MAX : 100;
-	query->upper_s = clock_wall_s();
-	query->has_bloom = true;
 	if (asker->task == TASK_ALL) {
-		memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
+		load_ask_all(query);
 		return true;
 	}
 	asker->topic = corpus_topic(asker->task == TASK_NONE ? ABSENT + random
 							     : random % TOPICS);
-	bloom_add_deployed(&query->bloom, asker->topic);
-	query->topics = asker->topic.bytes;
-	query->topics_count = 1;
+	load_ask_topic(query, &asker->topic);
+	query->limit = 100;
 	return true;
 }
 
@@ -89,15 +73,14 @@ static void ask(const struct bench *bench, const struct daemon *daemon,
 		bool counts)
 {
 	struct asker asker = {.task = task, .seed = seed};
-	struct load_pull load = {
-		.crowd = {.server = &daemon->enode,
-			  .connections = 1,
-			  .engine = bench->engine},
-		.hooks = {.begin = begin, .done = done, .ctx = &asker},
-		.next = next,
-		.ctx = &asker,
-		.pages_max = task == TASK_ALL ? PAGES_ALL : 1,
-		.queries_time = &meters->round};
+	struct load_pull load = {.crowd = {.server = &daemon->enode,
+					   .connections = 1,
+					   .engine = bench->engine},
+				 .hooks = load_hooks_span(&asker.span),
+				 .next = next,
+				 .ctx = &asker,
+				 .pages_max = task == TASK_ALL ? PAGES_ALL : 1,
+				 .queries_time = &meters->round};
 
 	asker.span.pid = daemon->pid;
 	load_pull_run(&load);
@@ -308,10 +291,8 @@ static bool next_deep(void *ctx, uint64_t number, struct mail_query *query)
 	(void)ctx;
 	if (number > 0)
 		return false;
+	load_ask_all(query);
 	query->limit = DEEP_PAGE;
-	query->upper_s = clock_wall_s();
-	query->has_bloom = true;
-	memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/bench.h"
 #include "bench/corpus.h"
 #include "bench/crowd.h"
 #include "bench/series.h"
@@ -22,6 +23,8 @@ struct load_hooks {
 	void (*done)(void *ctx);
 	void *ctx;
 };
+/* Those that begin and stop a span, of the `pid` and `dir` that it has. */
+struct load_hooks load_hooks_span(struct span *span);
 
 /* ---- posting ---- */
 
@@ -77,5 +80,9 @@ struct load_pull {
 	uint64_t bytes; /* of envelopes */
 };
 void load_pull_run(struct load_pull *load);
+
+/* For next(): the newest 1000 of everything, or of a topic, up to now. */
+void load_ask_all(struct mail_query *query);
+void load_ask_topic(struct mail_query *query, const struct topic *topic);
 
 #endif

@@ -166,6 +166,42 @@ static void on_message(void *ctx, struct crowd_member *member, unsigned code,
 
 static const struct crowd_use use = {.begin = begin, .message = on_message};
 
+static void span_on(void *ctx)
+{
+	struct span *span = ctx;
+
+	span_begin(span, span->pid, span->dir);
+}
+
+static void span_off(void *ctx)
+{
+	span_stop(ctx);
+}
+
+struct load_hooks load_hooks_span(struct span *span)
+{
+	return (struct load_hooks){
+		.begin = span_on, .done = span_off, .ctx = span};
+}
+
+void load_ask_all(struct mail_query *query)
+{
+	query->limit = MAIL_LIMIT_MAX;
+	query->upper_s = clock_wall_s();
+	query->has_bloom = true;
+	memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
+}
+
+void load_ask_topic(struct mail_query *query, const struct topic *topic)
+{
+	query->limit = MAIL_LIMIT_MAX;
+	query->upper_s = clock_wall_s();
+	query->has_bloom = true;
+	bloom_add_deployed(&query->bloom, *topic);
+	query->topics = topic->bytes;
+	query->topics_count = 1;
+}
+
 void load_pull_run(struct load_pull *load)
 {
 	struct puller p = {.load = load};

@@ -11,7 +11,7 @@
 #define TOPICS      1000u
 #define PER_PACKET  50u
 #define PACKETS_S   300.0 /* open loop: 15 000 envelopes a second */
-#define SPAN_MS     500u  /* with --full: */
+#define SPAN_MS     400u  /* with --full: */
 #define SPAN_MS_ALL 3000u
 #define QUERIES     1000u /* alone, a second */
 #define ENGINE_SIZE 50000u
@@ -57,10 +57,11 @@ static struct work_ingest steady(const struct bench *bench, uint64_t seed)
 static void *run_ingest(void *arg)
 {
 	struct side *side = arg;
-	const struct work_ingest work = steady(side->bench, side->seed);
+	struct work_ingest work = steady(side->bench, side->seed);
 
+	/* The server is not quiet before those who fetch have ended. */
+	work.is_over = &side->is_done;
 	work_ingest(side->bench, side->daemon, &work, side->meters);
-	side->is_done = true;
 	return NULL;
 }
 
@@ -86,7 +87,7 @@ static void mixed_round(const struct bench *bench, const struct daemon *daemon,
 	topics.stop = &side.is_done;
 	if (pthread_create(&thread, NULL, run_ingest, &side))
 		bench_fail("no thread");
-	bench_sleep_ms(200);
+	bench_sleep_ms(50);
 	work_topics(bench, daemon, &topics, meters[FETCH_BOTH]);
 	(void)pthread_join(thread, NULL);
 }

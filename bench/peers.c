@@ -21,7 +21,7 @@ static const struct setting options[] = {BENCH_OPTIONS, {0}};
 
 /* ---- idle connections ---- */
 
-#define SETTLE_MS     600u /* with --full: */
+#define SETTLE_MS     400u /* with --full: */
 #define SETTLE_MS_ALL 1500u
 
 struct idler {

@@ -55,28 +55,15 @@ static const char *name_of(const struct store *store)
 
 /* ---- putting ---- */
 
-static void span_on(void *ctx)
-{
-	struct span *span = ctx;
-
-	span_begin(span, span->pid, span->dir);
-}
-
-static void span_off(void *ctx)
-{
-	span_stop(ctx);
-}
-
 static void put_ours(struct contest *c, const struct corpus *corpus,
 		     struct span *span)
 {
 	struct packed *packed;
-	struct load_post load = {
-		.crowd = {.server = &c->daemon.enode,
-			  .connections = CONNECTIONS,
-			  .engine = c->bench->engine},
-		.hooks = {.begin = span_on, .done = span_off, .ctx = span},
-		.window = WINDOW};
+	struct load_post load = {.crowd = {.server = &c->daemon.enode,
+					   .connections = CONNECTIONS,
+					   .engine = c->bench->engine},
+				 .hooks = load_hooks_span(span),
+				 .window = WINDOW};
 
 	span->pid = c->daemon.pid;
 	span->dir = c->daemon.datadir;
@@ -159,31 +146,25 @@ static bool next_ours(void *ctx, uint64_t number, struct mail_query *query)
 
 	if (number >= q->queries)
 		return false;
-	query->limit = MAIL_LIMIT_MAX;
-	query->upper_s = clock_wall_s();
-	query->has_bloom = true;
 	if (q->task == TASK_ALL) {
-		memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
+		load_ask_all(query);
 		return true;
 	}
 	q->topic = topic_of(q, number);
-	bloom_add_deployed(&query->bloom, q->topic);
-	query->topics = q->topic.bytes;
-	query->topics_count = 1;
+	load_ask_topic(query, &q->topic);
 	return true;
 }
 
 static uint64_t ask_ours(struct contest *c, struct question *q,
 			 struct span *span, struct histogram *times)
 {
-	struct load_pull load = {
-		.crowd = {.server = &c->daemon.enode,
-			  .connections = 1,
-			  .engine = c->bench->engine},
-		.hooks = {.begin = span_on, .done = span_off, .ctx = span},
-		.next = next_ours,
-		.ctx = q,
-		.queries_time = times};
+	struct load_pull load = {.crowd = {.server = &c->daemon.enode,
+					   .connections = 1,
+					   .engine = c->bench->engine},
+				 .hooks = load_hooks_span(span),
+				 .next = next_ours,
+				 .ctx = q,
+				 .queries_time = times};
 
 	span->pid = c->daemon.pid;
 	span->dir = NULL;
@@ -361,6 +342,8 @@ static void grow_to(struct contest *c, uint32_t size, int index)
 	uint32_t step =
 		way / GROW_STEPS < GROW_STEP ? way / GROW_STEPS : GROW_STEP;
 
+	if (step == 0)
+		step = way;
 	while (c->archived < size) {
 		uint32_t left = size - c->archived;
 

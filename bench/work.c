@@ -7,18 +7,6 @@
 
 #define WINDOW 8 /* packets */
 
-static void span_on(void *ctx)
-{
-	struct span *span = ctx;
-
-	span_begin(span, span->pid, span->dir);
-}
-
-static void span_off(void *ctx)
-{
-	span_stop(ctx);
-}
-
 /* The envelopes are made and packed before the clock starts. */
 void work_ingest(const struct bench *bench, const struct daemon *daemon,
 		 const struct work_ingest *work, struct meters *meters)
@@ -27,13 +15,12 @@ void work_ingest(const struct bench *bench, const struct daemon *daemon,
 	struct corpus_config config;
 	struct corpus corpus;
 	struct packed *packed;
-	struct load_post load = {
-		.crowd = {.server = &daemon->enode,
-			  .connections = work->connections,
-			  .engine = bench->engine},
-		.hooks = {.begin = span_on, .done = span_off, .ctx = &span},
-		.window = WINDOW,
-		.rate = work->rate};
+	struct load_post load = {.crowd = {.server = &daemon->enode,
+					   .connections = work->connections,
+					   .engine = bench->engine},
+				 .hooks = load_hooks_span(&span),
+				 .window = WINDOW,
+				 .rate = work->rate};
 
 	corpus_config_default(&config, work->count);
 	config.size = work->size;
@@ -47,6 +34,8 @@ void work_ingest(const struct bench *bench, const struct daemon *daemon,
 		load.lateness = &meters->lateness;
 	}
 	load_post_run(&load);
+	if (work->is_over)
+		*work->is_over = true;
 	span_end(&span);
 	if (load.envelopes != work->count)
 		bench_fail("%lu envelopes were acknowledged instead of %u",
@@ -62,28 +51,13 @@ struct all {
 	struct span span;
 };
 
-static void all_begin(void *ctx)
-{
-	struct all *all = ctx;
-
-	span_begin(&all->span, all->span.pid, NULL);
-}
-
-static void all_done(void *ctx)
-{
-	span_stop(&((struct all *)ctx)->span);
-}
-
 static bool next_all(void *ctx, uint64_t number, struct mail_query *query)
 {
 	const struct all *all = ctx;
 
 	if (number >= all->clients)
 		return false;
-	query->limit = MAIL_LIMIT_MAX;
-	query->upper_s = clock_wall_s();
-	query->has_bloom = true;
-	memset(query->bloom.bits, 0xff, sizeof(query->bloom.bits));
+	load_ask_all(query);
 	return true;
 }
 
@@ -91,14 +65,13 @@ uint64_t work_fetch_all(const struct bench *bench, const struct daemon *daemon,
 			unsigned clients, uint32_t pages, struct meters *meters)
 {
 	struct all all = {.clients = clients, .span = {.pid = daemon->pid}};
-	struct load_pull load = {
-		.crowd = {.server = &daemon->enode,
-			  .connections = clients,
-			  .engine = bench->engine},
-		.hooks = {.begin = all_begin, .done = all_done, .ctx = &all},
-		.next = next_all,
-		.ctx = &all,
-		.pages_max = pages};
+	struct load_pull load = {.crowd = {.server = &daemon->enode,
+					   .connections = clients,
+					   .engine = bench->engine},
+				 .hooks = load_hooks_span(&all.span),
+				 .next = next_all,
+				 .ctx = &all,
+				 .pages_max = pages};
 
 	if (meters)
 		load.pages_time = &meters->round;
@@ -115,18 +88,6 @@ struct asker {
 	struct topic topic;
 };
 
-static void asker_begin(void *ctx)
-{
-	struct asker *asker = ctx;
-
-	span_begin(&asker->span, asker->span.pid, NULL);
-}
-
-static void asker_done(void *ctx)
-{
-	span_stop(&((struct asker *)ctx)->span);
-}
-
 static bool next_topic(void *ctx, uint64_t number, struct mail_query *query)
 {
 	struct asker *asker = ctx;
@@ -135,14 +96,10 @@ static bool next_topic(void *ctx, uint64_t number, struct mail_query *query)
 
 	if (work->queries ? number >= work->queries : *work->stop)
 		return false;
-	query->limit = work->limit;
-	query->upper_s = clock_wall_s();
-	query->has_bloom = true;
 	asker->topic = corpus_topic(
 		(uint32_t)((bench_random(&state) >> 33) % work->topics));
-	bloom_add_deployed(&query->bloom, asker->topic);
-	query->topics = asker->topic.bytes;
-	query->topics_count = 1;
+	load_ask_topic(query, &asker->topic);
+	query->limit = work->limit;
 	return true;
 }
 
@@ -153,9 +110,7 @@ void work_topics(const struct bench *bench, const struct daemon *daemon,
 	struct load_pull load = {.crowd = {.server = &daemon->enode,
 					   .connections = 1,
 					   .engine = bench->engine},
-				 .hooks = {.begin = asker_begin,
-					   .done = asker_done,
-					   .ctx = &asker},
+				 .hooks = load_hooks_span(&asker.span),
 				 .next = next_topic,
 				 .ctx = &asker,
 				 .pages_max = 1};

@@ -17,6 +17,7 @@ struct work_ingest {
 	bool zipf;
 	double rate; /* packets a second; 0: as fast as it goes */
 	uint64_t seed;
+	_Atomic bool *is_over; /* set when all are acknowledged; or NULL */
 };
 /* `meters` NULL: not measured. Ends the program when one was not taken. */
 void work_ingest(const struct bench *bench, const struct daemon *daemon,
