@@ -161,6 +161,16 @@ test('the record', async (t) => {
 		assert.equal(BigInt(`0x${hex(pong[3])}`), seqOf(text))
 	})
 
+	await t.test('names what net.advertise does, and no address for want of one', async () => {
+		const named = await start(t, { args: ['--net.advertise', 'localhost'] })
+		assert.equal(ENR.parseAndVerifyRecord(record(named)).address, '127.0.0.1')
+		const without = await start(t, { args: ['--listen', '0.0.0.0:0'] })
+		const keys = RLP.decode(Uint8Array.from(Buffer.from(record(without).slice(4), 'base64url')))
+			.filter((_, i) => i > 1 && i % 2 === 0).map((key) => Buffer.from(key).toString())
+		assert.deepEqual(keys, ['id', 'secp256k1', 'tcp', 'udp'])
+		assert.match(without.stderr, /names no address: set net\.advertise/)
+	})
+
 	await t.test('stays over a restart, and its number rises when it changes', async () => {
 		daemon.options.port = port
 		await daemon.restart()

@@ -151,6 +151,18 @@ static void a_record_changes_with_its_port(void)
 	bed->config.tcp_port++;
 	start(bed, NULL);
 	CHECK(seq_of(bed->discovery) > seq);
+	check_scene("a record that cannot be read is made anew");
+	seq = seq_of(bed->discovery);
+	stop(bed);
+	CHECK(archive_mark_save(bed->archive, "enr", "enr:AAAA") == 0);
+	start(bed, NULL);
+	CHECK(seq_of(bed->discovery) > seq);
+	check_scene("a record of another key is none of ours");
+	seq = seq_of(bed->discovery);
+	stop(bed);
+	secp_key_new(&bed->key);
+	start(bed, NULL);
+	CHECK(seq_of(bed->discovery) > seq);
 }
 
 static void a_taken_port_is_refused(void)
