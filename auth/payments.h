@@ -171,6 +171,11 @@ struct claim_status {
 	uint64_t expiry_s, updated_s;
 	uint32_t retry_after_s;
 };
+/* One question of this source: INTAKE_OK, or INTAKE_RATE_LIMITED (§19,
+ * status_rate) and when to come again. */
+enum intake payments_may_ask(struct payments *payments,
+			     const struct source *source, uint32_t *retry_s);
+/* Counts as one, unless `source` is NULL. */
 enum intake payments_status(struct payments *payments,
 			    const uint8_t id[static CLAIM_ID_SIZE],
 			    const struct source *source,

@@ -343,19 +343,24 @@ int status_read(struct payments *payments,
 	return err;
 }
 
+enum intake payments_may_ask(struct payments *payments,
+			     const struct source *source, uint32_t *retry_s)
+{
+	*retry_s = 0;
+	return rates_take(payments->asks, source_tag(payments, source),
+			  clock_mono_ms(), retry_s)
+		       ? INTAKE_OK
+		       : INTAKE_RATE_LIMITED;
+}
+
 enum intake payments_status(struct payments *payments,
 			    const uint8_t id[static CLAIM_ID_SIZE],
 			    const struct source *source,
 			    struct claim_status *out)
 {
-	uint32_t retry_s = 0;
-
 	memset(out, 0, sizeof(*out));
-	if (source && !rates_take(payments->asks, source_tag(payments, source),
-				  clock_mono_ms(), &retry_s)) {
-		out->retry_after_s = retry_s;
+	if (source && payments_may_ask(payments, source, &out->retry_after_s))
 		return INTAKE_RATE_LIMITED;
-	}
 	return status_read(payments, id, out) ? INTAKE_UNKNOWN_CLAIM
 					      : INTAKE_OK;
 }

@@ -1,6 +1,7 @@
 #include "net/pay_wmpay.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,15 +10,32 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/mailbox.h"
 #include "net/pay_http.h"
 #include "net/wmpay.h"
 
 #define RETRY_OFFER_S 5
+#define QUESTIONS_MAX 1024
+#define IDLE_MS       1000
 
 struct pay_wmpay {
 	struct payments *payments;
 	_Atomic(struct node *) node; /* NULL: not to be touched */
-	atomic_uint users;           /* of `node`, just now or by a claim */
+	atomic_uint users; /* of `node`: just now, by a claim or a question */
+	/* Questions that are answered from the disk, off the rings. */
+	struct mailbox box;
+	pthread_t thread;
+	bool has_thread;
+	atomic_bool is_ending;
+};
+
+/* What is asked about a peer, by itself. Holds `node` for its time. */
+struct question {
+	struct letter letter;
+	struct node *node;
+	struct node_link from;
+	uint8_t peer[SECP_PUBLIC_SIZE];
+	struct wmpay asked; /* GetClaim or GetEntitlement: nothing borrowed */
 };
 
 /* A claim between its submission and its commit. */
@@ -185,20 +203,16 @@ static void get_claim(struct pay_wmpay *wmpay, struct node *node,
 		      const struct wmpay *asked)
 {
 	struct claim_status status;
-	struct source source;
 	struct wmpay msg;
-	enum intake code;
+	enum intake code = payments_status(wmpay->payments, asked->u.claim_id,
+					   NULL, &status);
 
-	source_of(peer, &source);
-	code = payments_status(wmpay->payments, asked->u.claim_id, &source,
-			       &status);
 	/* A peer is told only about itself. */
 	if (code == INTAKE_OK &&
 	    memcmp(status.node, peer, SECP_PUBLIC_SIZE) != 0)
 		code = INTAKE_UNKNOWN_CLAIM;
 	if (code != INTAKE_OK) {
-		send_error(node, from, asked->request_id, code, NULL,
-			   code == INTAKE_RATE_LIMITED ? 1 : 0);
+		send_error(node, from, asked->request_id, code, NULL, 0);
 		return;
 	}
 	msg = status_message(asked->request_id, &status);
@@ -235,6 +249,70 @@ static void get_entitlement(struct pay_wmpay *wmpay, struct node *node,
 	send_message(node, from, &msg);
 }
 
+/* ---- questions that need the disk: a ring must not wait for it ---- */
+
+static void answer_question(struct pay_wmpay *wmpay, struct question *q)
+{
+	if (q->asked.code == WMPAY_GET_CLAIM)
+		get_claim(wmpay, q->node, q->from, q->peer, &q->asked);
+	else
+		get_entitlement(wmpay, q->node, q->from, q->peer, &q->asked);
+	release_node(wmpay);
+	free(q);
+}
+
+static void *answer_main(void *arg)
+{
+	struct pay_wmpay *wmpay = arg;
+
+	for (;;) {
+		/* In this order: what was put before the end is answered. */
+		bool is_last = atomic_load(&wmpay->is_ending);
+		struct letter *letter = mailbox_take_all(&wmpay->box);
+
+		if (!letter && is_last)
+			return NULL;
+		while (letter) {
+			struct question *q = (struct question *)(void *)letter;
+
+			letter = letter->next;
+			answer_question(wmpay, q);
+		}
+		if (!is_last)
+			mailbox_wait(&wmpay->box, IDLE_MS);
+	}
+}
+
+static void put_question(struct pay_wmpay *wmpay, struct node *node,
+			 struct node_link from,
+			 const uint8_t peer[static SECP_PUBLIC_SIZE],
+			 const struct wmpay *asked)
+{
+	struct source source;
+	struct question *q;
+	uint32_t retry_s;
+
+	source_of(peer, &source);
+	if (payments_may_ask(wmpay->payments, &source, &retry_s)) {
+		send_error(node, from, asked->request_id, INTAKE_RATE_LIMITED,
+			   NULL, retry_s);
+		return;
+	}
+	q = malloc(sizeof(*q));
+	if (q) {
+		q->node = node;
+		q->from = from;
+		q->asked = *asked;
+		memcpy(q->peer, peer, SECP_PUBLIC_SIZE);
+		(void)atomic_fetch_add(&wmpay->users, 1);
+		if (mailbox_put(&wmpay->box, &q->letter) == 0)
+			return;
+		release_node(wmpay);
+		free(q);
+	}
+	send_error(node, from, asked->request_id, INTAKE_BUSY, NULL, 1);
+}
+
 /* ---- in and out ---- */
 
 static void serve(struct pay_wmpay *wmpay, struct node *node,
@@ -250,10 +328,8 @@ static void serve(struct pay_wmpay *wmpay, struct node *node,
 		file_claim(wmpay, node, from, peer, asked);
 		break;
 	case WMPAY_GET_CLAIM:
-		get_claim(wmpay, node, from, peer, asked);
-		break;
 	case WMPAY_GET_ENTITLEMENT:
-		get_entitlement(wmpay, node, from, peer, asked);
+		put_question(wmpay, node, from, peer, asked);
 		break;
 	case WMPAY_OFFER:
 	case WMPAY_CLAIM_STATUS:
@@ -309,8 +385,16 @@ struct pay_wmpay *pay_wmpay_new(struct payments *payments)
 {
 	struct pay_wmpay *wmpay = calloc(1, sizeof(*wmpay));
 
-	if (wmpay)
-		wmpay->payments = payments;
+	if (!wmpay)
+		return NULL;
+	wmpay->payments = payments;
+	mailbox_init(&wmpay->box, QUESTIONS_MAX, NULL, NULL);
+	if (pthread_create(&wmpay->thread, NULL, answer_main, wmpay)) {
+		free(wmpay);
+		return NULL;
+	}
+	(void)pthread_setname_np(wmpay->thread, "wmpay");
+	wmpay->has_thread = true;
 	return wmpay;
 }
 
@@ -318,6 +402,16 @@ void pay_wmpay_start(struct pay_wmpay *wmpay, struct node *node)
 {
 	atomic_store(&wmpay->node, node);
 	payments_set_notify(wmpay->payments, on_change, wmpay);
+}
+
+static void end_thread(struct pay_wmpay *wmpay)
+{
+	if (!wmpay->has_thread)
+		return;
+	atomic_store(&wmpay->is_ending, true);
+	mailbox_nudge(&wmpay->box);
+	(void)pthread_join(wmpay->thread, NULL);
+	wmpay->has_thread = false;
 }
 
 void pay_wmpay_stop(struct pay_wmpay *wmpay)
@@ -328,12 +422,15 @@ void pay_wmpay_stop(struct pay_wmpay *wmpay)
 		return;
 	atomic_store(&wmpay->node, NULL);
 	payments_set_notify(wmpay->payments, NULL, NULL);
-	/* As long as a commit takes. */
+	/* As long as a commit takes, or the questions that wait. */
 	while (atomic_load(&wmpay->users) > 0)
 		(void)nanosleep(&pause, NULL);
+	end_thread(wmpay);
 }
 
 void pay_wmpay_free(struct pay_wmpay *wmpay)
 {
+	if (wmpay)
+		end_thread(wmpay);
 	free(wmpay);
 }

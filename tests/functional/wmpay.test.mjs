@@ -14,6 +14,24 @@ const number = (bytes) => Number(`0x${hex(bytes) || '0'}`)
 const text = (bytes) => Buffer.from(bytes).toString()
 const bytesOf = (value) => unhex(value.replace(/^0x/, ''))
 
+test('the questions of a peer have a rate, and none holds up another', async (t) => {
+	const { daemon } = await Shop.start(t, { payments: { status_rate: 6 } })
+	const connect = async () => {
+		const js = new JsPeer({ key: randomBytes(32), caps: ['shh', 'waku', 'wmpay'] })
+		t.after(() => js.close())
+		return (await js.connect(daemon.enode)).wmpay
+	}
+	const curious = await connect()
+	const answers = []
+	for (let i = 0; i < 10; i++)
+		answers.push(i % 2 ? await curious.ask(CODE.GET_CLAIM, [randomBytes(16)]) : await curious.ask(CODE.GET_ENTITLEMENT))
+	const late = answers.slice(6)
+	assert.ok(answers.slice(0, 6).every(({ code }, i) => code === (i % 2 ? CODE.ERROR : CODE.ENTITLEMENT)))
+	assert.ok(late.some(({ code, fields }) => code === CODE.ERROR && /^rate_limited/.test(text(fields[1])) && number(fields[2]) > 0))
+	assert.ok(!late.every(({ code }) => code === CODE.ENTITLEMENT))
+	assert.equal((await (await connect()).ask(CODE.GET_ENTITLEMENT)).code, CODE.ENTITLEMENT)
+})
+
 test('35 a peer is told only about itself', async (t) => {
 	const shop = await Shop.start(t)
 	const { chain, daemon } = shop
