@@ -2,12 +2,19 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "storage/shard.h"
 
 /*
  * Folding: several runs of a slice become one, so that a query looks at few.
  * The index is written again, the envelopes only where their chunks are small.
+ *
+ * While envelopes come, runs of a level are folded. What is left when a day is
+ * over is folded, too, but more may come for it (imports, copies of other
+ * servers) after any pause: so only when it was quiet for a while, and a run
+ * only together with smaller ones that have a share of its entries. What an
+ * envelope costs is thus bounded however its batches are spaced.
  */
 #define FOLD_FROM         8u  /* runs of a level, when there is nothing else */
 #define FOLD_FORCED       16u /* under load */
@@ -15,7 +22,11 @@
 #define FOLD_ENTRIES_MAX  (512u << 10)
 #define CHUNK_SMALL       (32u << 10)
 #define REWRITE_BYTES_MAX (64u << 20)
-#define SETTLE_AFTER_S    300u
+#define SETTLE_AFTER_S    300u /* behind the span's end */
+#define QUIET_MS          5000u
+#define QUIET_RATIO       2u /* largest run to all smaller ones, at most */
+#define SETTLE_MS         300000u
+#define SETTLE_RATIO      16u
 #define LEVEL_MAX         255u
 
 struct fold {
@@ -85,12 +96,30 @@ static int compare_counts(const void *a, const void *b)
 	return (x->count > y->count) - (x->count < y->count);
 }
 
+/* The longest part of the sorted runs whose last is worth writing again. */
+static unsigned worth_folding(const struct slice_run *sorted, unsigned count,
+			      unsigned ratio)
+{
+	uint64_t entries = 0;
+	unsigned best = 0;
+
+	for (unsigned i = 0; i < count && i < FOLD_MAX; i++) {
+		if (entries + sorted[i].count > FOLD_ENTRIES_MAX)
+			break;
+		if (i > 0 && sorted[i].count <= entries * ratio)
+			best = i + 1;
+		entries += sorted[i].count;
+	}
+	return best;
+}
+
 /* Of a slice that is full or whose time is over: the smallest, as many as go
  * together. */
-static bool choose_smallest(struct fold *f, struct slice *slice)
+static bool choose_smallest(struct fold *f, struct slice *slice, unsigned ratio)
 {
 	struct slice_run *sorted;
 	size_t size = slice->runs_count * sizeof(*sorted);
+	unsigned count;
 
 	if (slice->runs_count < 2)
 		return false;
@@ -99,28 +128,32 @@ static bool choose_smallest(struct fold *f, struct slice *slice)
 		return false;
 	memcpy(sorted, slice->runs, size);
 	qsort(sorted, slice->runs_count, sizeof(*sorted), compare_counts);
+	count = worth_folding(sorted, slice->runs_count, ratio);
 	fold_start(f, slice);
-	for (unsigned i = 0; i < slice->runs_count; i++)
-		if (!fold_take(f, &sorted[i]))
-			break;
+	for (unsigned i = 0; i < count; i++)
+		(void)fold_take(f, &sorted[i]);
 	free(sorted);
 	return f->count >= 2;
 }
 
 static bool choose(struct fold *f, struct slice *slice, bool is_idle,
-		   uint32_t now_s)
+		   struct fold_time now)
 {
-	bool is_past = slice_end_s(slice) + SETTLE_AFTER_S <= now_s;
+	bool is_past = slice_end_s(slice) + SETTLE_AFTER_S <= now.wall_s;
+	uint64_t quiet_ms = now.mono_ms - slice->busy_ms;
+	bool is_settling = slice->is_full || quiet_ms >= SETTLE_MS;
 
-	if (slice->is_settled || slice->runs_count < 2)
+	if (slice->is_settled)
 		return false;
 	if (choose_level(f, slice, is_idle ? FOLD_FROM : FOLD_FORCED))
 		return true;
-	if (!is_idle || (!slice->is_full && !is_past))
+	if (!is_idle || (!slice->is_full && !is_past) ||
+	    (!is_settling && quiet_ms < QUIET_MS))
 		return false;
-	if (choose_smallest(f, slice))
+	if (choose_smallest(f, slice, is_settling ? SETTLE_RATIO : QUIET_RATIO))
 		return true;
-	if (!is_past) /* what comes for its span is still held against it */
+	/* What comes for its span is still held against it. */
+	if (!is_past || quiet_ms < SETTLE_MS)
 		return false;
 	slice->is_settled = true;
 	/* Hardly anything will come any more; it can be loaded again. */
@@ -303,7 +336,7 @@ static void fold_failed(struct shard *shard, struct slice *slice, int err)
 		shard_note_failure(shard, slice, err, slice_write_errno(slice));
 }
 
-bool fold_one(struct shard *shard, bool is_idle, uint32_t now_s)
+bool fold_one(struct shard *shard, bool is_idle, struct fold_time now)
 {
 	const struct slice_list *list = atomic_load(&shard->list);
 	struct fold f;
@@ -314,7 +347,7 @@ bool fold_one(struct shard *shard, bool is_idle, uint32_t now_s)
 
 		if (atomic_load(&slice->is_damaged) ||
 		    atomic_load(&slice->is_doomed) ||
-		    !choose(&f, slice, is_idle, now_s))
+		    !choose(&f, slice, is_idle, now))
 			continue;
 		err = fold_run(&f, &shard->builder);
 		if (err)

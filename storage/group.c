@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/clock.h"
 #include "core/err.h"
 #include "storage/shard.h"
 
@@ -183,6 +184,13 @@ static void sort_refs(struct shard *shard)
 
 /* ---- what is there already ---- */
 
+/* It is to be looked at again when to fold it, and to let `known` go. */
+static void note_busy(struct slice *slice)
+{
+	slice->is_settled = false;
+	slice->busy_ms = clock_mono_ms();
+}
+
 static int load_known(struct slice *slice)
 {
 	struct slice_read read;
@@ -202,6 +210,7 @@ static int load_known(struct slice *slice)
 	}
 	slice_read_end(&read);
 	slice->is_known_loaded = err == ERR_NOTFOUND;
+	note_busy(slice);
 	return slice->is_known_loaded ? 0 : err;
 }
 
@@ -322,7 +331,7 @@ static void note_stored(struct shard *shard, struct slice *slice,
 		known_add(&slice->known, refs[i].item->hash);
 		refs[i].part->stored++;
 	}
-	slice->is_settled = false;
+	note_busy(slice);
 	if (atomic_load(&slice->bytes) >
 	    shard_slice_bytes_max(&shard->common->config))
 		slice->is_full = true;

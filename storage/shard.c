@@ -704,8 +704,11 @@ static void keep_house(struct shard *shard)
 
 static bool fold(struct shard *shard, bool is_idle)
 {
+	const struct fold_time now = {.wall_s = clock_wall_s(),
+				      .mono_ms = clock_mono_ms()};
+
 	return atomic_load(&shard->state) == SHARD_OK &&
-	       fold_one(shard, is_idle, clock_wall_s());
+	       fold_one(shard, is_idle, now);
 }
 
 static void *writer_main(void *arg)

@@ -152,10 +152,15 @@ int group_commit(struct shard *shard, struct letter *parts);
 
 /*
  * One fold, if some slice has something to fold: with `is_idle` from eight
- * runs of a level and everything of slices whose span is over, else from
- * sixteen. Returns whether something was done.
+ * runs of a level, else from sixteen; and with it, of slices that are full or
+ * whose span is over, what is worth it when nothing came for them for a while.
+ * Returns whether something was done.
  */
-bool fold_one(struct shard *shard, bool is_idle, uint32_t now_s);
+struct fold_time {
+	uint32_t wall_s;
+	uint64_t mono_ms;
+};
+bool fold_one(struct shard *shard, bool is_idle, struct fold_time now);
 
 /*
  * Write chunks with the envelopes of a builder that has its index, in the

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "core/bytes.h"
-#include "core/clock.h"
 #include "core/err.h"
 #include "storage/slice_check.h"
 
@@ -680,7 +679,6 @@ int slice_write_end(struct slice *slice)
 	slice->runs_count = db->runs_new_count;
 	db->runs_new = runs;
 	db->runs_new_max = max;
-	slice->written_ms = clock_mono_ms();
 	if (db->origin)
 		publish_chunks(slice);
 	publish_counts(slice);

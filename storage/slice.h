@@ -53,9 +53,9 @@ struct slice {
 	unsigned runs_count, runs_max;
 	struct known known;
 	bool is_known_loaded;
-	bool is_settled;     /* nothing is left to fold */
-	bool is_full;        /* the map is; a further part takes what comes */
-	uint64_t written_ms; /* last commit, monotonic; 0: none yet */
+	bool is_settled;  /* nothing is left to fold */
+	bool is_full;     /* the map is; a further part takes what comes */
+	uint64_t busy_ms; /* last put or loading of `known`, monotonic; or 0 */
 	/* anybody's */
 	atomic_bool is_doomed;  /* past retention: readers pass it over */
 	atomic_bool is_damaged; /* a reader met nonsense */
