@@ -4,6 +4,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 #include "net/node_ring.h"
 
 #define RESOLVE_WAIT_MS 1000
-#define RESOLVE_LOOK_MS 50 /* whether we are to give up */
+#define RESOLVE_LOOK_MS 50 /* for a word that we are to give up */
 
 enum dial_state { DIAL_IDLE, DIAL_RESOLVING, DIAL_LINKED };
 
@@ -46,10 +48,11 @@ struct resolver {
 	atomic_bool is_stopping;
 };
 
-/* What the C library looks for by itself, on a thread of its own. */
+/* One question, on a thread of its own; whoever leaves last frees it. */
 struct lookup {
-	struct gaicb request;
-	struct addrinfo hints;
+	atomic_uint refs;
+	sem_t answered;
+	struct addrinfo *found; /* after that */
 	char host[ENODE_HOST_MAX + 1];
 	char port[8];
 };
@@ -73,63 +76,89 @@ static const struct addrinfo *choose(const struct addrinfo *found,
 	return one->ai_addrlen <= sizeof(struct sockaddr_storage) ? one : NULL;
 }
 
-static struct lookup *lookup_new(const struct enode *enode)
+static void lookup_unref(struct lookup *lookup)
+{
+	if (atomic_fetch_sub(&lookup->refs, 1) > 1)
+		return;
+	if (lookup->found)
+		freeaddrinfo(lookup->found);
+	(void)sem_destroy(&lookup->answered);
+	free(lookup);
+}
+
+static void *lookup_main(void *arg)
+{
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+				       .ai_socktype = SOCK_STREAM};
+	struct lookup *lookup = arg;
+
+	(void)pthread_setname_np(pthread_self(), "lookup");
+	if (getaddrinfo(lookup->host, lookup->port, &hints, &lookup->found))
+		lookup->found = NULL;
+	(void)sem_post(&lookup->answered);
+	lookup_unref(lookup);
+	return NULL;
+}
+
+/* NULL: no memory. With two references, and under way. */
+static struct lookup *lookup_start(const struct enode *enode)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
+	pthread_t thread;
 
 	if (!lookup)
 		return NULL;
 	(void)snprintf(lookup->host, sizeof(lookup->host), "%s", enode->host);
 	(void)snprintf(lookup->port, sizeof(lookup->port), "%u",
 		       (unsigned)enode->tcp);
-	lookup->hints.ai_family = AF_UNSPEC;
-	lookup->hints.ai_socktype = SOCK_STREAM;
-	lookup->request.ar_name = lookup->host;
-	lookup->request.ar_service = lookup->port;
-	lookup->request.ar_request = &lookup->hints;
-	return lookup;
+	atomic_init(&lookup->refs, 2);
+	(void)sem_init(&lookup->answered, 0, 0);
+	if (pthread_create(&thread, NULL, lookup_main, lookup) == 0) {
+		(void)pthread_detach(thread);
+		return lookup;
+	}
+	(void)sem_destroy(&lookup->answered);
+	free(lookup);
+	return NULL;
+}
+
+static bool is_answered(struct lookup *lookup)
+{
+	const struct timespec until = node_until(RESOLVE_LOOK_MS);
+
+	return sem_clockwait(&lookup->answered, CLOCK_MONOTONIC, &until) == 0;
 }
 
 /*
- * A name server that does not answer is waited for by the library, for longer
- * than a server may take to end, and there is no way to call that off: then
- * the lookup is left to it.
+ * A name server that does not answer is waited for longer than a server may
+ * take to end, and there is no way to call that off: then it is left alone.
  */
-static struct addrinfo *look_up(struct resolver *resolver,
-				const struct enode *enode)
+static void look_up(struct resolver *resolver, struct dialed *peer)
 {
-	const struct timespec pause = {.tv_nsec = RESOLVE_LOOK_MS * 1000000L};
-	struct lookup *lookup = lookup_new(enode);
-	struct gaicb *list[1] = {lookup ? &lookup->request : NULL};
-	struct addrinfo *found = NULL;
+	struct lookup *lookup = lookup_start(peer->enode);
+	const struct addrinfo *one;
 
-	if (lookup && getaddrinfo_a(GAI_NOWAIT, list, 1, NULL) == 0) {
-		while (gai_error(list[0]) == EAI_INPROGRESS) {
-			if (atomic_load(&resolver->is_giving_up))
-				return NULL;
-			(void)gai_suspend((const struct gaicb *const *)list, 1,
-					  &pause);
+	if (!lookup)
+		return;
+	while (!is_answered(lookup)) {
+		if (atomic_load(&resolver->is_giving_up)) {
+			lookup_unref(lookup);
+			return;
 		}
-		if (gai_error(list[0]) == 0)
-			found = list[0]->ar_result;
 	}
-	free(lookup);
-	return found;
-}
-
-static void resolve(struct resolver *resolver, struct dialed *peer)
-{
-	struct addrinfo *found = look_up(resolver, peer->enode);
-	const struct addrinfo *one = choose(found, peer->tries++);
-
-	peer->resolve_err = ERR_NOTFOUND;
+	one = choose(lookup->found, peer->tries++);
 	if (one) {
 		memcpy(&peer->addr, one->ai_addr, one->ai_addrlen);
 		peer->addr_len = one->ai_addrlen;
 		peer->resolve_err = 0;
 	}
-	if (found)
-		freeaddrinfo(found);
+	lookup_unref(lookup);
+}
+
+static void resolve(struct resolver *resolver, struct dialed *peer)
+{
+	peer->resolve_err = ERR_NOTFOUND;
+	look_up(resolver, peer);
 	node_ring_put_always(peer->ring, &peer->note);
 }
 

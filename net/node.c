@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -97,6 +98,20 @@ static void read_mail(struct node_ring *ring, bool is_over)
 		letter = letter->next;
 		note->deliver(ring, note, is_over);
 	}
+}
+
+struct timespec node_until(unsigned wait_ms)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	return until;
 }
 
 uint64_t node_ring_now_ms(const struct node_ring *ring)

@@ -140,16 +140,9 @@ static unsigned ask(struct node *node, struct census *census)
 
 static void wait_for(struct census *census, unsigned asked, unsigned wait_ms)
 {
-	struct timespec until;
+	const struct timespec until = node_until(wait_ms);
 	int failed;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
 	while (asked > 0) {
 		failed = sem_clockwait(&census->answered, CLOCK_MONOTONIC,
 				       &until);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #include "core/mailbox.h"
 #include "core/metrics.h"
@@ -169,6 +170,8 @@ struct node {
 /* Give a note to a ring; _always for answers to what was asked. */
 int node_ring_put(struct node_ring *ring, struct note *note);
 void node_ring_put_always(struct node_ring *ring, struct note *note);
+/* So long from now, for threads that wait at a semaphore (sem_clockwait). */
+struct timespec node_until(unsigned wait_ms);
 uint64_t node_ring_now_ms(const struct node_ring *ring);
 /* The session behind a handle that came through a mailbox; NULL: gone. */
 struct session *node_ring_find(struct node_ring *ring, uint64_t handle);
