@@ -164,44 +164,37 @@ static int publish(struct payments *payments, struct offer *offer)
 }
 
 /*
- * Made by a clock that ran ahead, so that nobody can wait for it. Where all are
- * to come it is now that the clock runs behind.
+ * All is to come: the clock runs behind, and what it signed now would stand
+ * above all of that. But if it is the very first, the clock then ran ahead.
  */
-static bool is_made_ahead(struct payments *payments, const struct offer *last,
-			  uint64_t now_s)
+static bool is_clock_behind(struct payments *payments, const struct offer *last,
+			    uint64_t now_s)
 {
 	uint8_t bytes[OFFER_SIZE_MAX];
 	size_t len;
 
-	return last->not_before_s - now_s > payments->config.offer_valid_s &&
-	       (last->sequence == 1 ||
-		ledger_read_offer(payments->ledger, now_s, bytes, &len) == 0);
+	return last->not_before_s > now_s && last->sequence > 1 &&
+	       ledger_read_offer(payments->ledger, now_s, bytes, &len) != 0;
 }
 
-/* The settings hold now. */
-static int renew(struct payments *payments, uint64_t now_s)
+/*
+ * The settings hold now, over whatever is to come: what was announced and is
+ * so no more, or what a clock made that ran ahead.
+ */
+static int renew(struct payments *payments, const struct offer *last,
+		 uint64_t now_s)
 {
 	uint64_t valid_s = payments->config.offer_valid_s;
-	struct offer last = {0};
 	struct offer offer = frame(payments, now_s, now_s + valid_s);
-	bool has_last = read_last(payments, &last);
-	bool is_to_come = has_last && last.not_before_s > now_s;
-	bool is_astray = is_to_come && is_made_ahead(payments, &last, now_s);
-	int err;
+	int err = choose_options(payments, last, &offer);
 
-	err = choose_options(payments, has_last ? &last : NULL, &offer);
 	if (err)
 		return err;
 	if (is_empty(&offer))
 		return ERR_NOTFOUND;
-	if (!has_last || is_astray || !has_same_terms(&last, &offer))
-		return publish(payments, &offer);
-	/* What the clock made to come is waited for; an announcement that the
-	 * settings have pulled forward is not. */
-	if (is_to_come && payments->config.offer_from_s == 0)
-		return 0;
-	if (!is_to_come && life(&last) == valid_s &&
-	    now_s < last.not_before_s + valid_s / 2)
+	if (last && last->not_before_s <= now_s &&
+	    now_s < last->not_before_s + valid_s / 2 && life(last) == valid_s &&
+	    has_same_terms(last, &offer))
 		return 0;
 	return publish(payments, &offer);
 }
@@ -230,27 +223,27 @@ static struct offer carry_on(struct payments *payments,
  * highest sequence whose time has come is in force, so one between them would
  * be, too, and the present one cannot be made anew without the other.
  */
-static int announce(struct payments *payments, uint64_t now_s, uint64_t from_s)
+static int announce(struct payments *payments, const struct offer *last,
+		    uint64_t now_s, uint64_t from_s)
 {
-	struct offer last = {0}, present, carried;
+	struct offer present, carried;
 	struct offer next = frame(payments, from_s,
 				  from_s + payments->config.offer_valid_s);
 	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
-	bool has_last = read_last(payments, &last);
 	bool is_announced;
 	size_t len;
-	int err = choose_options(payments, has_last ? &last : NULL, &next);
+	int err = choose_options(payments, last, &next);
 
 	if (err)
 		return err;
-	is_announced = has_last && last.not_before_s == from_s &&
-		       has_same_terms(&last, &next);
+	is_announced = last && last->not_before_s == from_s &&
+		       has_same_terms(last, &next);
 	if (ledger_read_offer_hash(payments->ledger, now_s, bytes, &len,
 				   &present, hash) == 0 &&
 	    is_ours(payments, &present)) {
 		carried = carry_on(payments, &present, now_s, from_s);
 		if (!is_empty(&carried) &&
-		    (present.sequence + is_announced != last.sequence ||
+		    (present.sequence + is_announced != last->sequence ||
 		     present.not_after_s < from_s ||
 		     !has_same_terms(&present, &carried))) {
 			err = publish(payments, &carried);
@@ -266,9 +259,14 @@ int offers_refresh(struct payments *payments)
 {
 	uint64_t now_s = clock_wall_s();
 	uint64_t from_s = payments->config.offer_from_s;
+	struct offer newest;
+	const struct offer *last =
+		read_last(payments, &newest) ? &newest : NULL;
 
-	return from_s > now_s ? announce(payments, now_s, from_s)
-			      : renew(payments, now_s);
+	if (last && is_clock_behind(payments, last, now_s))
+		return 0;
+	return from_s > now_s ? announce(payments, last, now_s, from_s)
+			      : renew(payments, last, now_s);
 }
 
 /* ---- what is shown ---- */

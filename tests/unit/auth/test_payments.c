@@ -461,9 +461,38 @@ Test(payments, an_announcement_can_be_changed_and_taken_back)
 	/* Announced, then wanted at once. */
 	announce(400, from_s);
 	cr_assert_eq(wait_next(from_s, &next), 6);
-	announce(400, 1);
+	announce(400, 0);
 	cr_assert_eq(wait_offer(7, &present), 7);
 	cr_assert_eq(price_of(&present), 400);
+	cr_assert_eq(next_offer(&next), 0);
+}
+
+Test(payments, a_clock_that_runs_behind_signs_nothing)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
+	struct offer offer;
+
+	payments_close(t.payments);
+	tempdir_remove(t.dir);
+	tempdir_make(t.dir);
+	atomic_store(&option_answer, ERR_AGAIN);
+	start();
+	offer = (struct offer){.not_before_s = clock_wall_s() + 1000,
+			       .not_after_s = clock_wall_s() + 2000,
+			       .options_count = 1,
+			       .options = {option_at(100)}};
+	memcpy(offer.server, t.server.public, SECP_PUBLIC_SIZE);
+	for (offer.sequence = 1; offer.sequence <= 2; offer.sequence++) {
+		cr_assert_eq(offer_sign(&offer, &t.server, bytes,
+					&task.offer_size, hash),
+			     0);
+		cr_assert_eq(ledger_run(payments_ledger(t.payments), &task), 0);
+	}
+	atomic_store(&option_answer, 0);
+	announce(200, 0);
+	(void)usleep(1200000);
+	cr_assert_eq(ledger_read_sequence(payments_ledger(t.payments)), 2);
 }
 
 Test(payments, an_announcement_does_not_hide_that_service_is_free)
