@@ -10,7 +10,7 @@
 #define WIDE __attribute__((target("aes,vaes,avx512f,avx512bw")))
 
 #define CPUID_7_ECX_VAES (1u << 9)
-#define STEP             (8 * AES_STREAM)
+#define STEP             ((size_t)8 * AES_STREAM)
 
 bool aes_has_ni(void)
 {
@@ -87,10 +87,11 @@ NI void aes_keys_encrypt(const struct aes_keys *keys,
 /* Counters are big-endian, 128 bits (SP 800-38A): here (low, high) by four. */
 static WIDE inline __m512i counters(uint64_t high, uint64_t low)
 {
-	return _mm512_set_epi64((long long)high, (long long)(low + 3),
-				(long long)high, (long long)(low + 2),
-				(long long)high, (long long)(low + 1),
-				(long long)high, (long long)low);
+	const __m512i steps = _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0);
+	long long h = (long long)high, l = (long long)low;
+
+	return _mm512_add_epi64(_mm512_set_epi64(h, l, h, l, h, l, h, l),
+				steps);
 }
 
 /* `high` goes up within these four. */
@@ -98,7 +99,7 @@ static WIDE __m512i counters_carried(uint64_t high, uint64_t low)
 {
 	uint64_t words[8];
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		words[2 * i] = low + i;
 		words[2 * i + 1] = low + i < low ? high + 1 : high;
 	}
@@ -144,9 +145,10 @@ static size_t use_left(struct aes_wide *wide, const uint8_t *in, uint8_t *out,
 #define LAST(i)  x##i = _mm512_aesenclast_epi128(x##i, k);
 #define APPLY(i)                                                               \
 	_mm512_storeu_si512(                                                   \
-		out + AES_STREAM * i,                                          \
-		_mm512_xor_si512(x##i,                                         \
-				 _mm512_loadu_si512(in + AES_STREAM * i)));
+		out + (size_t)AES_STREAM * (i),                                \
+		_mm512_xor_si512(                                              \
+			x##i,                                                  \
+			_mm512_loadu_si512(in + (size_t)AES_STREAM * (i))));
 
 static WIDE void apply_step(struct aes_wide *wide, const uint8_t *in,
 			    uint8_t *out)
