@@ -38,10 +38,15 @@ static void raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Of a thread: glibc takes it whole when the padding is as large. */
+#define HEAP_BYTES (64 << 20)
+
 /*
  * Packets, pages and what a commit writes come and go all the time: memory
  * that was given back would be asked for again, and cleared by the kernel page
- * by page. The pool of envelopes bounds what is kept.
+ * by page. The pool of envelopes bounds what is kept. A thread's heap would
+ * grow page by page, too, and each is a call that has all processors forget
+ * what they know of the address space; pages that nobody touches cost nothing.
  */
 static void keep_memory(void)
 {
@@ -49,6 +54,7 @@ static void keep_memory(void)
 	/* NOLINTBEGIN(concurrency-mt-unsafe) */
 	(void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	(void)mallopt(M_TOP_PAD, HEAP_BYTES);
 	/* NOLINTEND(concurrency-mt-unsafe) */
 }
 

@@ -24,7 +24,6 @@
 #include "net/sync.h"
 #include "net/sync_ask.h"
 
-#define RING_HEAP_BYTES (24u << 20)
 #define RINGS_MAX       256
 #define MAILBOX_MAX     65536
 #define TICK_MS         100
@@ -468,19 +467,6 @@ static int ring_prepare(struct node_ring *ring)
 	return ring_open(ring);
 }
 
-/*
- * The C library's heap of a thread grows page by page, and each page is a call
- * that has all processors forget what they know of the address space. What
- * was stretched once stays so where freed memory is kept (app/cmd_serve.c),
- * and pages that nobody touches cost nothing.
- */
-static void stretch_heap(void)
-{
-	void *volatile far = malloc(RING_HEAP_BYTES);
-
-	free(far);
-}
-
 static void *ring_main(void *arg)
 {
 	struct node_ring *ring = arg;
@@ -488,7 +474,6 @@ static void *ring_main(void *arg)
 
 	(void)snprintf(name, sizeof(name), "ring %u", ring->index);
 	(void)pthread_setname_np(pthread_self(), name);
-	stretch_heap();
 	ring->start_err = ring_prepare(ring);
 	(void)sem_post(&ring->ready);
 	if (ring->start_err)
