@@ -439,6 +439,34 @@ Test(ledger, nobody_uses_up_the_places_of_others)
 	cr_assert_eq(file_from(&claim, 67), ERR_FULL);
 }
 
+Test(ledger, a_source_has_so_many_open_claims_and_no_more)
+{
+	struct claim claim;
+
+	ledger_close(p.ledger);
+	p.config.open_per_source = 2;
+	paying_open(&p);
+	for (unsigned i = 1; i <= 3; i++) {
+		claim = paying_claim(&p, i, i);
+		cr_assert_eq(file_from(&claim, 66), i < 3 ? 0 : ERR_FULL);
+	}
+	cr_assert_eq(file_from(&claim, 67), 0);
+}
+
+/* §7: what was offered too long ago is told apart from what never was. */
+Test(ledger, an_offer_can_be_claimed_until_its_window_is_over)
+{
+	const uint64_t end_s = PAYING_START_S + (7 + 1 + 400) * 86400ull;
+	struct claim claim = paying_claim(&p, 1, 1);
+
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, end_s), OFFERED_YES);
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, end_s + 1),
+		     OFFERED_TOO_OLD);
+	claim.token[0] = 9;
+	cr_assert_eq(ledger_read_offered(p.ledger, &claim, end_s),
+		     OFFERED_NO_TOKEN);
+}
+
 static uint64_t deny_at(void *ctx)
 {
 	(void)ctx;
