@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/err.h"
@@ -24,6 +25,10 @@
 	"img-src 'self'; connect-src 'self'; base-uri 'none'; "                \
 	"form-action 'none'; frame-ancestors 'none'"
 #define HOST_MAX 256
+/* Of a body that is too big, so much is read for the sake of the answer. */
+#define DROP_MAX         ((size_t)1 << 20)
+#define STOP_MS          500 /* for the answers of those who wait */
+#define RETRY_STOPPING_S 30
 
 /* An answer that is awaited. */
 struct http_later {
@@ -58,6 +63,7 @@ struct http_request {
 	const char *path;
 	char *body;
 	size_t body_size;
+	size_t dropped; /* bytes of a body that is too big */
 	bool is_too_big;
 	bool is_unix;
 };
@@ -374,11 +380,13 @@ static enum MHD_Result send_later(struct http_request *request)
 		later->answer.body = NULL;
 	}
 	(void)pthread_mutex_unlock(&request->http->lock);
-	if (!answer.status)
+	if (!answer.status) {
 		http_answer_text(&answer, MHD_HTTP_SERVICE_UNAVAILABLE,
 				 "application/json",
 				 "{\"error\":\"stopping\",\"message\":"
 				 "\"the server is stopping\"}");
+		answer.retry_after_s = RETRY_STOPPING_S;
+	}
 	return send_answer(request->connection, &answer);
 }
 
@@ -409,6 +417,21 @@ static void wake_laters(struct http *http)
 			MHD_resume_connection(l->connection);
 	}
 	(void)pthread_mutex_unlock(&http->lock);
+}
+
+/* Until all have had their answer, or do not take it. */
+static void wait_for_laters(struct http *http)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	bool is_waiting = true;
+
+	for (int i = 0; i < STOP_MS && is_waiting; i++) {
+		(void)pthread_mutex_lock(&http->lock);
+		is_waiting = http->laters != NULL;
+		(void)pthread_mutex_unlock(&http->lock);
+		if (is_waiting)
+			(void)nanosleep(&pause, NULL);
+	}
 }
 
 /* ---- requests and their handlers ---- */
@@ -477,6 +500,7 @@ static void take_body(struct http *http, struct http_request *request,
 	if (request->is_too_big ||
 	    request->body_size + size > http->config.body_max) {
 		request->is_too_big = true;
+		request->dropped += size;
 		return;
 	}
 	body = realloc(request->body, request->body_size + size + 1);
@@ -525,7 +549,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection,
 	if (*data_size > 0) {
 		take_body(http, request, data, *data_size);
 		*data_size = 0;
-		return MHD_YES;
+		/* One that does not end would keep us reading for ever. */
+		return request->dropped > DROP_MAX ? MHD_NO : MHD_YES;
 	}
 	if (request->later)
 		return send_later(request);
@@ -686,8 +711,10 @@ void http_stop(struct http *http)
 	if (!http)
 		return;
 	wake_laters(http);
-	if (http->daemon)
+	if (http->daemon) {
+		wait_for_laters(http);
 		MHD_stop_daemon(http->daemon);
+	}
 	if (http->unix_path)
 		(void)unlink(http->unix_path);
 	free(http->unix_path);
