@@ -289,9 +289,11 @@ static void describe(const struct claiming *c, const struct claim_status *now,
 
 static bool is_same(const struct claim_status *a, const struct claim_status *b)
 {
+	/* Once it is credited nobody waits for confirmations. */
 	return a->state == b->state && a->reason == b->reason &&
-	       a->confirmations == b->confirmations && a->units == b->units &&
-	       a->expiry_s == b->expiry_s;
+	       (a->state != CLAIM_CONFIRMING ||
+		a->confirmations == b->confirmations) &&
+	       a->units == b->units && a->expiry_s == b->expiry_s;
 }
 
 static void show(struct claiming *c, const struct claim_status *now)

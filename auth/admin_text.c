@@ -44,7 +44,7 @@ static void time_text(json_int_t at_s, char out[static CELL_MAX])
 	if (at_s == 0)
 		(void)snprintf(out, CELL_MAX, "-");
 	else if (!gmtime_r(&at, &tm) ||
-		 strftime(out, CELL_MAX, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		 strftime(out, CELL_MAX, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
 		(void)snprintf(out, CELL_MAX, "?");
 }
 
