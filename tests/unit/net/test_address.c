@@ -46,8 +46,6 @@ Test(address, what_is_none_is_refused)
 		"[]:80",
 		"[::1]80",
 		"unix:/run/x",
-		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:"
-		"0]:1",
 	};
 	struct sockaddr_storage addr;
 	socklen_t len;
