@@ -10,6 +10,7 @@
 #include "app/version.h"
 #include "core/err.h"
 #include "net/address.h"
+#include "net/bundle.h"
 #include "net/disc_addr.h"
 
 #define RETAINED_GROUPS    16u
@@ -289,6 +290,9 @@ static void read_node(struct settings *s, struct server_config *out)
 	node->require_signer = settings_bool(s, "mail.require_signer");
 	node->requests_max = (unsigned)settings_u64(s, "mail.requests_max");
 	node->page_bytes = settings_u64(s, "mail.page_bytes");
+	/* A packet is a mebibyte at most, with its header. */
+	if (node->page_bytes > BUNDLE_ROOM_MAX)
+		node->page_bytes = BUNDLE_ROOM_MAX;
 	node->dial_min_ms = (unsigned)settings_ms(s, "net.redial_min");
 	node->dial_max_ms = (unsigned)settings_ms(s, "net.redial_max");
 	node->is_mail_server = true;

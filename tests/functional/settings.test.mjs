@@ -130,6 +130,11 @@ test('all of a file is read', async (t) => {
 	assert.doesNotMatch((await runOk(['check-config', '--config', join(daemon.dir, 'restante.yaml')])).stdout, /geheim/)
 })
 
+test('packets of history may be as large as the setting allows', async (t) => {
+	const daemon = await Daemon.start(t, { args: ['--mail.page_bytes', '1M'] })
+	await runOk(['canary', daemon.enode])
+})
+
 test('bounds on connections hold over all rings', async (t) => {
 	for (const [setting, bound] of [['net.per_ip_max', 3], ['net.per_net_max', 3], ['net.sessions_max', 5]])
 		await t.test(setting, async (t) => {
