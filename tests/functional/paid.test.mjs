@@ -171,6 +171,21 @@ test('Alice pays', async (t) => {
 		assert.match((await fetchAll(t, daemon, stranger.privateKey, topic)).refusal, /^payment required/)
 	})
 
+	await t.test('a text that was signed before the offer was renewed is good', async () => {
+		const paid = await shop.pay(alice, PRICE)
+		const words = ['claim', shop.url, '--tx', paid, '--payer', alice, '--node', key.node]
+		const { stdout } = await runOk(words)
+		const [, named] = /^Offer: (0x[0-9a-f]{64})$/m.exec(stdout)
+		words.push('--signature', await chain.sign(alice, stdout))
+		await shop.admin('mode', 'free', '--reason', 'the offer says so')
+		await until('another offer', async () => (await shop.waitOffer()).offer_hash !== named)
+		const late = await run(words)
+		assert.equal(late.code, 1)
+		assert.match(late.stderr, /--offer 0x/)
+		assert.equal((await run([...words, '--offer', 'yesterday'])).code, 2)
+		assert.match((await runOk([...words, '--offer', named])).stdout, /(active|settled): 1 unit,/)
+	})
+
 	await daemon.stop()
 	await shop.fsck()
 })
