@@ -48,7 +48,7 @@ SETTING("mail.pow_min",          NULL,           REAL,     "0.000002",       "0"
 SETTING("mail.envelope_max",     NULL,           BYTES,    "1M",             "256", "8M",     NULL,         "largest envelope")
 SETTING("mail.password",         NULL,           SECRET,   "status-offline-inbox", "1", "256", NULL,        "password that seals requests for history")
 SETTING("mail.require_signer",   NULL,           BOOL,     "true",           NULL,  NULL,     NULL,         "refuse requests that their node has not signed")
-SETTING("mail.request_rate",     NULL,           U64,      "1000",            "1",   "100000", "a second",   "requests for history of one peer")
+SETTING("mail.request_rate",     NULL,           U64,      "1000",            "1",   "100000", "a second",   "requests for history of one peer; a sealed one counts as four")
 SETTING("mail.request_burst",    NULL,           U64,      "2000",            "1",   "100000", "requests",   "requests for history at once before the rate holds")
 SETTING("mail.requests_max",     NULL,           U64,      "64",             "1",   "4096",   "requests",   "requests of one peer in work at once")
 SETTING("mail.page_bytes",       NULL,           BYTES,    "64K",            "16K", "1M",     NULL,         "what one packet of history holds")

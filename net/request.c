@@ -19,6 +19,8 @@
 
 /* Undecodable requests before a Disconnect (§6). */
 #define UNREADABLE_MAX 3
+/* A sealed one costs public-key work: it counts as so many direct ones. */
+#define SEALED_TOKENS 4
 
 enum request_state {
 	REQUEST_WAITING, /* for those before it */
@@ -81,7 +83,7 @@ static void send_completion(struct request *request, const uint8_t *cursor)
 
 /* ---- who may ask ---- */
 
-bool request_rate_ok(struct session *session)
+bool request_rate_ok(struct session *session, uint32_t tokens)
 {
 	struct node_ring *ring = session->ring;
 	const struct node_config *config = &ring->node->config;
@@ -95,19 +97,21 @@ bool request_rate_ok(struct session *session)
 		ring->node->rates,
 		limits_node_key(ring->node->rates, link_remote(session->link)),
 		now_ms);
-	if (!bucket_take(&entry->requests, peer->per_s, peer->burst, 1, now_ms))
+	if (!bucket_take(&entry->requests, peer->per_s, peer->burst, tokens,
+			 now_ms))
 		return false;
 	entry = session_address(session);
-	return bucket_take(&entry->requests, ip->per_s, ip->burst, 1, now_ms);
+	return bucket_take(&entry->requests, ip->per_s, ip->burst, tokens,
+			   now_ms);
 }
 
 /* Rate and entitlement of the connection's key. NULL or the text. */
-static const char *refusal(struct session *session, char *text)
+static const char *refusal(struct session *session, uint32_t tokens, char *text)
 {
 	struct node *node = session->ring->node;
 	const struct node_gate *gate = &node->config.may_read;
 
-	if (!request_rate_ok(session) ||
+	if (!request_rate_ok(session, tokens) ||
 	    session->requests_count >= node->config.requests_max) {
 		NODE_COUNT(node, request_rate, 1);
 		return MAIL_TEXT_RATE;
@@ -245,7 +249,8 @@ void request_message(struct session *session, enum cap cap,
 	if (form == MAIL_FORM_SEALED)
 		keccak256(payload->bytes, payload->size, id);
 	NODE_COUNT(node, requests, 1);
-	text = refusal(session, buffer);
+	text = refusal(session, form == MAIL_FORM_SEALED ? SEALED_TOKENS : 1,
+		       buffer);
 	if (!text) {
 		text = form == MAIL_FORM_SEALED
 			       ? serve_sealed(session, cap, payload, id)

@@ -28,8 +28,11 @@ void request_message(struct session *session, enum cap cap,
  */
 int request_queue(struct session *session, enum cap cap, const uint8_t *id,
 		  const struct mail_query *query);
-/* The rate of this peer and its address; false: too fast. */
-bool request_rate_ok(struct session *session);
+/*
+ * The rate of this peer and its address, of which one request takes so many;
+ * false: too fast.
+ */
+bool request_rate_ok(struct session *session, uint32_t tokens);
 
 /* The link's queue has drained. */
 void request_drained(struct session *session);

@@ -29,7 +29,7 @@ void sync_message(struct session *session, struct packet *payload)
 			  log_hex("peer", link_remote(session->link), 8));
 		return;
 	}
-	if (!request_rate_ok(session)) {
+	if (!request_rate_ok(session, 1)) {
 		sync_send_failure(session,
 				  "requests per seconds limit exceeded");
 		return;

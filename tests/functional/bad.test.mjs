@@ -221,7 +221,7 @@ function weak() {
 }
 
 test('requests that are refused', async (t) => {
-	const daemon = await Daemon.start(t, { args: ['--mail.request_rate', '1', '--mail.request_burst', '60'] })
+	const daemon = await Daemon.start(t, { args: ['--mail.request_rate', '1', '--mail.request_burst', '100'] })
 	const connection = await peer(t).connect(daemon.enode)
 	const window = { from: now() - 60, to: now() + 60 }
 	const refusal = async (mail, query) => {
@@ -264,6 +264,14 @@ test('requests that are refused', async (t) => {
 				assert.equal(await refusal(connection[name], { cursor: new Uint8Array(36).fill(byte) }), undefined)
 		assert.equal(await refusal(connection.waku, { from: 0, to: 0xffffffff }), undefined)
 		assert.equal(await refusal(connection.waku, { from: 0xffffffff, to: 0xffffffff }), undefined)
+	})
+
+	await t.test('a sealed one counts as four', async () => {
+		const fresh = await peer(t).connect(daemon.enode)
+		let served = 0
+		while (await refusal(fresh.waku, { form: 'sealed' }) === undefined)
+			served++
+		assert.ok(served >= 25 && served < 40, `${served}`)
 	})
 
 	await t.test('too many at once are told so, and served later', async () => {
