@@ -179,10 +179,10 @@ void roster_free(struct roster *roster)
 int roster_put(struct roster *roster,
 	       const uint8_t node[static SECP_PUBLIC_SIZE], uint64_t standing)
 {
+	_Atomic uint32_t *slot;
 	struct row *row;
-	_Atomic uint32_t *slot =
-		find_slot(roster, atomic_load(&roster->index), node, &row);
 
+	(void)find_slot(roster, atomic_load(&roster->index), node, &row);
 	if (!row) {
 		if (make_room(roster))
 			return ERR_NOMEM;
