@@ -186,6 +186,8 @@ void shop_begin(struct shop *shop, const char *name, uint32_t max)
 		places *= 2;
 	(void)bench_folder(shop->bench, name, shop->dir);
 	chainnode_reset(&shop->node);
+	if (shop->final_lag)
+		atomic_store(&shop->node.knobs->final_lag, shop->final_lag);
 	shop->claims = calloc(max, sizeof(*shop->claims));
 	shop->table = calloc(places, sizeof(*shop->table));
 	if (!shop->claims || !shop->table)
@@ -218,6 +220,7 @@ void shop_end(struct shop *shop)
 	free(shop->table);
 	shop->claims = NULL;
 	shop->table = NULL;
+	shop->final_lag = 0;
 }
 
 /* ---- filing ---- */

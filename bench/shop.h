@@ -46,6 +46,9 @@ struct shop {
 	struct secp_key *keys;
 	uint8_t (*addresses)[ADDRESS_SIZE];
 	unsigned requests_per_s; /* of the endpoint; 0: any number */
+	/* Blocks behind the head that are not final, from shop_begin() to
+	 * shop_end(): what a ledger has once seen final stays so. 0: few. */
+	unsigned final_lag;
 	struct payments *payments;
 	uint8_t offer_hash[32];
 	uint64_t opened_ns;
