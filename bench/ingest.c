@@ -10,17 +10,25 @@
 #define ROUND_BYTES (96u << 20)
 #define WARM_COUNT  20000u
 #define KINDS_MAX   64u
+#define TWO_DAYS_S  172800u
 
 struct kind {
 	uint32_t per_packet;
 	unsigned connections;
 	uint32_t size;
 	uint32_t count; /* envelopes in a round; 0: what bench_case_s() takes */
+	uint32_t spread_s; /* see struct work_ingest */
 };
 
+/* As a copy of another server's archive comes. */
+#define OLDER                                                                  \
+	{                                                                      \
+		50, 8, 512, 0, TWO_DAYS_S                                      \
+	}
+
 static const struct kind quick_kinds[] = {
-	{50, 1, 512, 0}, {50, 8, 512, 0},  {1, 1, 512, 0},
-	{1, 8, 512, 0},  {500, 8, 512, 0},
+	{50, 1, 512, 0, 0}, {50, 8, 512, 0, 0},  {1, 1, 512, 0, 0},
+	{1, 8, 512, 0, 0},  {500, 8, 512, 0, 0}, OLDER,
 };
 static const uint32_t sizes[] = {512, 200, 1500, 50000};
 static const uint32_t groups[] = {1, 10, 50, 500};
@@ -45,8 +53,8 @@ static unsigned kinds_of_size(uint32_t size, struct kind *list)
 			continue;
 		last = group;
 		for (size_t j = 0; j < COUNT(connections); j++)
-			list[count++] =
-				(struct kind){group, connections[j], size, 0};
+			list[count++] = (struct kind){group, connections[j],
+						      size, 0, 0};
 	}
 	return count;
 }
@@ -79,6 +87,7 @@ static void measure(const struct bench *bench, const struct daemon *daemon,
 					 .connections = kind->connections,
 					 .size = kind->size,
 					 .count = count,
+					 .spread_s = kind->spread_s,
 					 .seed = seed};
 
 	work_ingest(bench, daemon, &work, meters);
@@ -103,12 +112,16 @@ static void warm_up(const struct bench *bench, const struct daemon *daemon,
 
 static void put(const struct kind *kind, const struct meters *meters)
 {
-	char work[96], curve[64];
+	char work[96], curve[64], spread[32] = "";
 
-	(void)snprintf(work, sizeof(work), "%u B, %u a packet, %u connections",
-		       kind->size, kind->per_packet, kind->connections);
+	if (kind->spread_s)
+		(void)snprintf(spread, sizeof(spread), ", sent over %u h",
+			       kind->spread_s / 3600);
+	(void)snprintf(work, sizeof(work),
+		       "%u B, %u a packet, %u connections%s", kind->size,
+		       kind->per_packet, kind->connections, spread);
 	(void)snprintf(curve, sizeof(curve), "%u a packet", kind->per_packet);
-	if (kind->size == sizes[0])
+	if (kind->size == sizes[0] && !kind->spread_s)
 		result_curve(curve, kind->connections);
 	meters_put(meters, "ingest", work, "restante", "envelope");
 	result_curve(NULL, 0);
@@ -153,6 +166,8 @@ static void run_all(struct bench *bench)
 	for (size_t i = 0; i < COUNT(sizes); i++) {
 		unsigned count = kinds_of_size(sizes[i], list);
 
+		if (i == 0)
+			list[count++] = (struct kind)OLDER;
 		if (most_in_packet(sizes[i]) < groups[COUNT(groups) - 1]) {
 			(void)snprintf(
 				text, sizeof(text),
@@ -173,7 +188,8 @@ static struct kind asked_for(const struct bench *bench)
 		.per_packet = (uint32_t)settings_u64(s, "per-packet"),
 		.connections = (unsigned)settings_u64(s, "connections"),
 		.size = (uint32_t)settings_u64(s, "size"),
-		.count = (uint32_t)settings_u64(s, "envelopes")};
+		.count = (uint32_t)settings_u64(s, "envelopes"),
+		.spread_s = (uint32_t)settings_s(s, "spread")};
 }
 
 static void run(struct bench *bench)
@@ -183,7 +199,8 @@ static void run(struct bench *bench)
 	result_axis("connections");
 	if (settings_is_given(bench->options, "per-packet") ||
 	    settings_is_given(bench->options, "connections") ||
-	    settings_is_given(bench->options, "size")) {
+	    settings_is_given(bench->options, "size") ||
+	    settings_is_given(bench->options, "spread")) {
 		list[0] = asked_for(bench);
 		run_kinds(bench, list, 1, 1);
 	} else if (bench->is_full) {
@@ -204,6 +221,8 @@ static const struct setting options[] = {
 	 "of the data of its envelopes"},
 	{"envelopes", NULL, SETTING_U64, "100000", "1", "10000000", "envelopes",
 	 "of it in a round"},
+	{"spread", NULL, SETTING_DURATION, "0", "0", "30d", NULL,
+	 "of the times when they were sent, back from now, in each round"},
 	{0}};
 
 static const struct usage usage = {

@@ -26,6 +26,8 @@ void work_ingest(const struct bench *bench, const struct daemon *daemon,
 	config.size = work->size;
 	config.seed = work->seed;
 	config.zipf = work->zipf;
+	if (work->spread_s)
+		config.first_s = config.last_s - work->spread_s;
 	corpus_make(&corpus, &config);
 	load.count = corpus_pack(&corpus, work->per_packet, &packed);
 	load.packed = packed;

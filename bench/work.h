@@ -12,8 +12,9 @@
 struct work_ingest {
 	uint32_t per_packet;
 	unsigned connections;
-	uint32_t size;  /* of an envelope's data */
-	uint32_t count; /* envelopes */
+	uint32_t size;     /* of an envelope's data */
+	uint32_t count;    /* envelopes */
+	uint32_t spread_s; /* of `sent`, back from now; 0: the last minute */
 	bool zipf;
 	double rate; /* packets a second; 0: as fast as it goes */
 	uint64_t seed;
