@@ -21,6 +21,7 @@ bool server_http_ready(struct server_http *http,
 {
 	bool is_stopping = atomic_load(&http->is_stopping);
 	bool is_alarmed = http->payments && payments_alarms(http->payments) > 0;
+	bool is_failing = http->payments && payments_is_failing(http->payments);
 
 	if (is_stopping)
 		(void)snprintf(text, ADMIN_WHY_MAX, "stopping");
@@ -28,6 +29,10 @@ bool server_http_ready(struct server_http *http,
 		(void)snprintf(text, ADMIN_WHY_MAX,
 			       "the archive takes no envelopes: %s",
 			       health->why);
+	else if (is_failing)
+		(void)snprintf(text, ADMIN_WHY_MAX,
+			       "ready, but no payment can be stored: look at "
+			       "the disk and the log");
 	else if (is_alarmed) /* history is served all the same */
 		(void)snprintf(text, ADMIN_WHY_MAX,
 			       "ready, but nothing is credited: a finalized "

@@ -188,6 +188,7 @@ static int group_commit(struct group *group, size_t results)
 	for (size_t i = 0; i < group->nodes_count; i++)
 		(void)roster_take(ledger, group->nodes[i].node,
 				  group->nodes[i].standing);
+	atomic_store(&ledger->store_err, 0);
 	atomic_fetch_add(&ledger->commits, 1);
 	atomic_fetch_add(&ledger->results, results);
 	meter_commit(group, (clock_mono_ns() - start_ns) / 1000, results);
@@ -236,6 +237,7 @@ static void run_group(struct ledger *ledger, struct result *results,
 			group_undo(&group);
 	} while (err == ERR_AGAIN);
 	if (err) {
+		atomic_store(&ledger->store_err, err);
 		/* §21.28: the group fails whole, its claims stay due. */
 		metric_add(metric_counter("mailpay_commit_failures_total", NULL,
 					  "Groups that could not be stored"),
@@ -742,6 +744,11 @@ void ledger_close(struct ledger *ledger)
 	counts_release(&ledger->counts);
 	offers_free(atomic_load(&ledger->offers));
 	free(ledger);
+}
+
+int ledger_store_err(const struct ledger *ledger)
+{
+	return atomic_load(&ledger->store_err);
 }
 
 struct gate *ledger_gate(struct ledger *ledger)

@@ -300,6 +300,9 @@ struct ledger_stats {
 	uint64_t commits, results;
 };
 void ledger_read_stats(struct ledger *ledger, struct ledger_stats *out);
+/* Why the newest group that had something to store could not: ERR_FULL, ERR_IO,
+ * ERR_NOMEM; 0: it could, or there was none. */
+int ledger_store_err(const struct ledger *ledger);
 
 /*
  * Check a closed environment: the six invariants of §12.3. Findings are lines

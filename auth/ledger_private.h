@@ -159,6 +159,7 @@ struct ledger {
 	atomic_bool is_closing;
 	atomic_uint posting;
 	atomic_uint findings_waiting;
+	atomic_int store_err; /* of the newest that wrote */
 	_Atomic uint64_t commits;
 	_Atomic uint64_t results;
 

@@ -402,6 +402,11 @@ int payments_acknowledge(struct payments *payments, uint64_t chain_id,
 	return err;
 }
 
+bool payments_is_failing(struct payments *payments)
+{
+	return ledger_store_err(payments->ledger) != 0;
+}
+
 unsigned payments_alarms(struct payments *payments)
 {
 	struct chain_view view;

@@ -224,5 +224,7 @@ int payments_acknowledge(struct payments *payments, uint64_t chain_id,
 			 const char *reason);
 /* Chains whose alarm nobody has acknowledged. */
 unsigned payments_alarms(struct payments *payments);
+/* Can nothing be stored, as far as the last try tells? */
+bool payments_is_failing(struct payments *payments);
 
 #endif
