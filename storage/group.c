@@ -6,7 +6,7 @@
 #include "core/err.h"
 #include "storage/shard.h"
 
-#define RADIX_MIN 256 /* fewer are sorted by comparing */
+#define RADIX_MIN 32 /* fewer are sorted by comparing */
 
 /* ---- chunks ---- */
 
