@@ -382,7 +382,7 @@ void keccak_peek_many(const struct keccak_peek_job *jobs, size_t count)
 
 	if (count == 1)
 		keccak_peek(jobs->state, jobs->out);
-	else
+	else if (count > 1)
 		run(&work, count);
 }
 
