@@ -131,8 +131,16 @@ static size_t use_left(struct aes_wide *wide, const uint8_t *in, uint8_t *out,
 {
 	const uint8_t *from = wide->stream + AES_STREAM - wide->left;
 	size_t count = len < wide->left ? len : wide->left;
+	size_t i = 0;
 
-	for (size_t i = 0; i < count; i++)
+	/* Frames are whole blocks, and so is what is left. */
+	for (; count - i >= AES_BLOCK; i += AES_BLOCK) {
+		__m128i x = _mm_loadu_si128((const void *)(in + i));
+		__m128i y = _mm_loadu_si128((const void *)(from + i));
+
+		_mm_storeu_si128((void *)(out + i), _mm_xor_si128(x, y));
+	}
+	for (; i < count; i++)
 		out[i] = in[i] ^ from[i];
 	wide->left -= count;
 	return count;
