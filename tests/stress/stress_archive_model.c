@@ -28,6 +28,7 @@
 #define ROUNDS     6
 #define SPAN_S     100u
 #define TIME_S     1000u /* most of what is sent lies in it */
+#define AGE_S      (4u << 20)
 #define TOPICS_MAX 64u
 #define OUT_MAX    65536u
 
@@ -132,11 +133,13 @@ static void world_make(struct world *w, uint64_t seed)
 	struct random r = {.state = seed};
 
 	w->seed = seed;
-	w->base_s = clock_wall_s() + 10 * SPAN_S;
 	w->topics = 1 + below(&r, TOPICS_MAX);
 	tempdir_make(w->dir);
 	archive_config_default(&w->config);
 	w->retention_s = below(&r, 2) ? 300 : 0;
+	w->base_s = clock_wall_s() + 10 * SPAN_S;
+	if (w->retention_s == 0 && below(&r, 2))
+		w->base_s -= AGE_S; /* folded while nothing is put */
 	w->config.dir = w->dir;
 	w->config.shards = 1 + below(&r, 4);
 	w->config.slice_span_s =
