@@ -182,6 +182,8 @@ struct csv {
 	char *text;
 	size_t size;
 	struct reasons *reasons; /* of what was done by hand */
+	uint64_t grace_s;
+	bool has_grace;
 };
 
 static void csv_time(uint64_t at_s, char out[static CSV_TIME_SIZE])
@@ -291,12 +293,15 @@ static bool csv_node(void *ctx, const uint8_t *node,
 	char expiry[CSV_TIME_SIZE], created[CSV_TIME_SIZE];
 	char text[2 * SECP_PUBLIC_SIZE + 1];
 
+	if (!csv->has_grace)
+		csv->grace_s = entitlement_grace(csv->call, node, ent);
+	csv->has_grace = true;
 	csv_time(ent->expiry_s, expiry);
 	csv_time(ent->created_s, created);
 	hex_encode(node, SECP_PUBLIC_SIZE, text);
 	(void)fprintf(csv->out, "%s,%s,%s,%s,%u,%" PRIu32 "\n", text,
-		      entitlement_standing(ent, 0, clock_wall_s()), expiry,
-		      created, (unsigned)ent->flags, ent->unsettled);
+		      entitlement_standing(ent, csv->grace_s, clock_wall_s()),
+		      expiry, created, (unsigned)ent->flags, ent->unsettled);
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth/admin_private.h"
 #include "core/bytes.h"
@@ -300,6 +301,22 @@ Test(admin, an_amount_is_in_the_tokens_of_the_offer_that_was_paid)
 	cr_assert(strstr(csv, ",2500000,2.500000,OLD,0x70"), "%s", csv);
 	cr_assert(strstr(csv, ",2500000,2.500000,\"'=N\"\",E\",0x70"), "%s",
 		  csv);
+	free(csv);
+}
+
+Test(admin, an_export_and_a_list_say_the_same_of_a_node)
+{
+	json_t *list;
+	char *csv;
+
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds", "1",
+	       "reason", "a taste");
+	(void)usleep(2100000);
+	list = ASK("entitlements.list", 200, "standing", "in_grace");
+	cr_assert_eq(json_array_size(list), 1);
+	json_decref(list);
+	csv = export("entitlements.export");
+	cr_assert(strstr(csv, ",in_grace,"), "%s", csv);
 	free(csv);
 }
 
