@@ -24,12 +24,12 @@
 #include "net/sync.h"
 #include "net/sync_ask.h"
 
-#define RINGS_MAX       256
-#define MAILBOX_MAX     65536
-#define TICK_MS         100
-#define DRAIN_MAX_MS    2000 /* for what is under way to come home */
-#define EXPIRE_PARTS    10   /* of the pool, a tick: all of it each second */
-#define PAGE_BYTES_MIN  4096u
+#define RINGS_MAX      256
+#define MAILBOX_MAX    65536
+#define TICK_MS        100
+#define DRAIN_MAX_MS   2000 /* for what is under way to come home */
+#define EXPIRE_PARTS   10   /* of the pool, a tick: all of it each second */
+#define PAGE_BYTES_MIN 4096u
 
 void node_config_default(struct node_config *config)
 {
