@@ -36,6 +36,9 @@ static const struct setting options[] = {
 	 "seal payloads with the password instead of sending random bytes"},
 	{"password", NULL, SETTING_SECRET, "status-offline-inbox", NULL, "256",
 	 NULL, "for --sealed"},
+	{"key", NULL, SETTING_SECRET, "", NULL, "128", "hex",
+	 "seal payloads with this key: 64 hex digits (symmetric) or 128 (a "
+	 "public key, as in an enode)"},
 	{"connections", NULL, SETTING_U64, "1", "1", "256", "connections",
 	 "that share the work"},
 	{"per-packet", NULL, SETTING_U64, "50", "1", "10000", "envelopes",
@@ -145,6 +148,45 @@ static void on_tick(void *ctx)
 	progress_show(&p->progress, done, text);
 }
 
+static int read_key(const char *hex, struct generate_config *how)
+{
+	size_t digits = strlen(hex);
+	int err = ERR_SYNTAX;
+
+	if (digits == 2 * sizeof(how->key)) {
+		how->seal = GENERATE_SYMMETRIC;
+		err = hex_decode(hex, digits, how->key, sizeof(how->key));
+	} else if (digits == 2 * sizeof(how->public)) {
+		how->seal = GENERATE_ASYMMETRIC;
+		err = hex_decode(hex, digits, how->public, sizeof(how->public));
+		if (!err && !secp_public_is_valid(how->public))
+			err = ERR_SYNTAX;
+	}
+	if (err)
+		client_args_complain(&usage,
+				     "--key: this is no key; wanted: 64 hex "
+				     "digits, or the 128 of a public key");
+	return err ? EXIT_USAGE : EXIT_OK;
+}
+
+static int read_seal(const struct args *args, struct generate_config *how)
+{
+	const struct settings *s = args->options;
+	const char *key = settings_text(s, "key");
+
+	if (*key && settings_bool(s, "sealed")) {
+		client_args_complain(&usage, "--sealed is with the password, "
+					     "--key with the key: give one");
+		return EXIT_USAGE;
+	}
+	if (*key)
+		return read_key(key, how);
+	if (!settings_bool(s, "sealed"))
+		return EXIT_OK;
+	how->seal = GENERATE_SYMMETRIC;
+	return client_args_password(&usage, args, how->key);
+}
+
 static int read_generated(const struct args *args, struct posting *p)
 {
 	const struct settings *s = args->options;
@@ -157,7 +199,6 @@ static int read_generated(const struct args *args, struct posting *p)
 	how->ttl_s = (uint32_t)settings_s(s, "ttl");
 	how->spread_s = (uint32_t)settings_s(s, "spread");
 	how->pow = settings_real(s, "pow");
-	how->is_sealed = settings_bool(s, "sealed");
 	if (how->seed == 0)
 		bytes_random((uint8_t *)&how->seed, sizeof(how->seed));
 	status = client_args_topics(&usage, args, &p->topics,
@@ -165,8 +206,8 @@ static int read_generated(const struct args *args, struct posting *p)
 	how->topics = p->topics;
 	if (!p->topics)
 		how->topics_count = (uint32_t)settings_u64(s, "topics");
-	if (status == EXIT_OK && how->is_sealed)
-		status = client_args_password(&usage, args, how->key);
+	if (status == EXIT_OK)
+		status = read_seal(args, how);
 	if (status == EXIT_OK && generate_init(&p->generate, how))
 		status = EXIT_FAILED;
 	return status;

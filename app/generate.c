@@ -62,19 +62,34 @@ void generate_release(struct generate *g)
 	memset(g, 0, sizeof(*g));
 }
 
-/* Sealed data is padded: the payload is what leaves `size` at most. */
+/* Sealed data is padded to a multiple of 256 bytes, and what a key adds comes
+ * on top: the payload is what leaves `size` at most. */
+static size_t payload_of(const struct generate_config *config)
+{
+	size_t extra = config->seal == GENERATE_SYMMETRIC ? 300 : 400;
+
+	return config->size > extra ? config->size - extra : 1;
+}
+
 static int make_data(struct generate *g, uint8_t **sealed, size_t *size)
 {
 	const struct generate_config *config = &g->config;
-	size_t payload;
 
 	*size = config->size;
 	fill_random(&g->state, g->data, config->size);
-	if (!config->is_sealed)
+	switch (config->seal) {
+	case GENERATE_RANDOM:
 		return 0;
-	payload = config->size > 300 ? config->size - 300 : 1;
-	return sealed_seal_symmetric(config->key, g->data, payload, NULL,
-				     sealed, size);
+	case GENERATE_SYMMETRIC:
+		return sealed_seal_symmetric(config->key, g->data,
+					     payload_of(config), NULL, sealed,
+					     size);
+	case GENERATE_ASYMMETRIC:
+		return sealed_seal_asymmetric(config->public, g->data,
+					      payload_of(config), NULL, sealed,
+					      size);
+	}
+	return ERR_SYNTAX;
 }
 
 static struct topic pick_topic(struct generate *g)

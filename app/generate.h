@@ -6,13 +6,15 @@
  *
  * Thread: one.
  */
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/envelope.h"
 #include "core/sealed.h"
 #include "core/topic.h"
+
+/* What the data is: random bytes, or such sealed with a key. */
+enum generate_seal { GENERATE_RANDOM, GENERATE_SYMMETRIC, GENERATE_ASYMMETRIC };
 
 struct generate_config {
 	uint64_t count;
@@ -24,8 +26,9 @@ struct generate_config {
 	uint32_t ttl_s;
 	uint32_t spread_s; /* `sent` lies in the last so many seconds */
 	double pow;
-	bool is_sealed; /* else the data is random */
-	uint8_t key[SEALED_KEY_SIZE];
+	enum generate_seal seal;
+	uint8_t key[SEALED_KEY_SIZE];     /* of GENERATE_SYMMETRIC */
+	uint8_t public[SECP_PUBLIC_SIZE]; /* of GENERATE_ASYMMETRIC */
 };
 
 struct generate {

@@ -2,6 +2,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { createDecipheriv } from 'node:crypto'
 import {
 	closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
 	writeSync,
@@ -27,6 +28,28 @@ test('post and fetch', async (t) => {
 		assert.equal(new Set(lines(ledger)).size, 3000)
 		const shh = summary(await post(['--count', '10', '--cap', 'shh', '--topic', 'cafecafe', '--sealed']))
 		assert.equal(shh.confirmed, 10)
+	})
+
+	await t.test('post seals with a given key', async () => {
+		const own = await Daemon.start(t)
+		const key = '0123456789abcdef'.repeat(4)
+		await runOk(['post', own.enode, '--count', '3', '--pow', '0.0001', '--key', key])
+		const { stdout } = await runOk(['fetch', own.enode, '--from', '1h'])
+		const sealed = stdout.trim().split('\n').map((line) => Buffer.from(RLP.decode(unhex(JSON.parse(line).rlp))[3]))
+		assert.equal(sealed.length, 3)
+		for (const data of sealed) {
+			const opened = createDecipheriv('aes-256-gcm', Buffer.from(key, 'hex'), data.subarray(-12))
+			opened.setAuthTag(data.subarray(-28, -12))
+			const plain = Buffer.concat([opened.update(data.subarray(0, -28)), opened.final()])
+			assert.equal(plain.length % 256, 0)
+		}
+		const publicKey = own.enode.match(/[0-9a-f]{128}/)[0]
+		assert.equal(summary(await runOk(['post', own.enode, '--json', '--count', '2', '--pow', '0.0001', '--key', publicKey])).confirmed, 2)
+		for (const wrong of ['00', 'x'.repeat(64), '00'.repeat(64)]) {
+			const refused = await run(['post', own.enode, '--key', wrong])
+			assert.equal(refused.code, 2)
+			assert.match(refused.stderr, /--key: this is no key; wanted/)
+		}
 	})
 
 	const all = join(dir, 'all.json')
