@@ -12,8 +12,7 @@
 #define PHASE_MS_ALL 3000u
 #define ROUNDS_ALL   11u    /* with --full, unless told */
 #define BEFORE       20000u /* in the pool when the peers come */
-#define FIRST_MS     1700u  /* after connecting; peers are told after 2 s */
-#define FIRST_MS_ALL 1500u
+#define FIRST_MS     1900u  /* after connecting; peers are told after 2 s */
 #define CONNECTIONS  4
 
 static const struct setting options[] = {BENCH_OPTIONS, {0}};
@@ -40,8 +39,10 @@ struct figures {
 	struct ratio ratios[PHASES][CASES];
 };
 
+/* `start_ms`: of the first phase. */
 static void measure(const struct bench *bench, struct daemon *daemon,
-		    uint64_t seed, struct meters *filling, struct meters *full)
+		    uint64_t seed, uint64_t start_ms, struct meters *filling,
+		    struct meters *full)
 {
 	unsigned ms = bench->is_full ? PHASE_MS_ALL : PHASE_MS;
 	struct work_ingest work = {.per_packet = PER_PACKET,
@@ -50,25 +51,12 @@ static void measure(const struct bench *bench, struct daemon *daemon,
 				   .count = PER_PACKET *
 					    (unsigned)(PACKETS_S * ms / 1000),
 				   .rate = PACKETS_S,
-				   .seed = seed};
+				   .seed = seed,
+				   .start_ms = start_ms};
 
 	work_ingest(bench, daemon, &work, filling);
 	work.seed = seed + 1000000u;
 	work_ingest(bench, daemon, &work, full);
-}
-
-/* Until just before peers are told for the first time. */
-static void wait_for_first(const struct bench *bench, uint64_t since_ms,
-			   bool are_stuck)
-{
-	uint64_t passed_ms = clock_mono_ms() - since_ms;
-	unsigned first_ms = bench->is_full ? FIRST_MS_ALL : FIRST_MS;
-
-	/* Idle ones are told nothing then: the quick run has no time for it. */
-	if (!are_stuck && !bench->is_full)
-		return;
-	if (passed_ms < first_ms)
-		bench_sleep_ms((unsigned)(first_ms - passed_ms));
 }
 
 static void one_case(const struct bench *bench, uint64_t seed, unsigned which,
@@ -86,15 +74,17 @@ static void one_case(const struct bench *bench, uint64_t seed, unsigned which,
 			      .daemon = &daemon,
 			      .want_all = are_stuck,
 			      .are_stuck = are_stuck};
-	uint64_t since_ms;
+	uint64_t start_ms = 0;
 
 	daemon_start(&daemon, bench, bench_folder(bench, "stuck", datadir),
 		     NULL);
 	work_ingest(bench, &daemon, &before, NULL);
-	since_ms = clock_mono_ms();
+	/* Idle ones are told nothing then: the quick run has no time for it. */
+	if (are_stuck || bench->is_full)
+		start_ms = clock_mono_ms() + FIRST_MS;
 	listeners_start(&l);
-	wait_for_first(bench, since_ms, are_stuck);
-	measure(bench, &daemon, seed, &figures->meters[FILLING][which],
+	measure(bench, &daemon, seed, start_ms,
+		&figures->meters[FILLING][which],
 		&figures->meters[FULL][which]);
 	listeners_stop(&l);
 	daemon_stop(&daemon);

@@ -7,6 +7,14 @@
 
 #define WINDOW 8 /* packets */
 
+static void wait_until(uint64_t start_ms)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if (start_ms > now_ms)
+		bench_sleep_ms((unsigned)(start_ms - now_ms));
+}
+
 /* The envelopes are made and packed before the clock starts. */
 void work_ingest(const struct bench *bench, const struct daemon *daemon,
 		 const struct work_ingest *work, struct meters *meters)
@@ -35,6 +43,7 @@ void work_ingest(const struct bench *bench, const struct daemon *daemon,
 		load.latency = &meters->round;
 		load.lateness = &meters->lateness;
 	}
+	wait_until(work->start_ms);
 	load_post_run(&load);
 	if (work->is_over)
 		*work->is_over = true;

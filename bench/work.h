@@ -18,6 +18,8 @@ struct work_ingest {
 	bool zipf;
 	double rate; /* packets a second; 0: as fast as it goes */
 	uint64_t seed;
+	/* Not before then on the monotonic clock, all being made; 0: at once */
+	uint64_t start_ms;
 	_Atomic bool *is_over; /* set when all are acknowledged; or NULL */
 };
 /* `meters` NULL: not measured. Ends the program when one was not taken. */
