@@ -238,7 +238,8 @@ static int announce(struct payments *payments, const struct offer *last,
 		return err;
 	is_announced = last && last->not_before_s == from_s &&
 		       has_same_terms(last, &next);
-	if (ledger_read_offer_hash(payments->ledger, now_s, bytes, &len,
+	if (last &&
+	    ledger_read_offer_hash(payments->ledger, now_s, bytes, &len,
 				   &present, hash) == 0 &&
 	    is_ours(payments, &present)) {
 		carried = carry_on(payments, &present, now_s, from_s);
