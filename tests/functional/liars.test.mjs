@@ -26,9 +26,11 @@ test('5 an endpoint of another chain is out', async (t) => {
 	assert.equal((await alone.admin('chains'))[0].endpoints_good, 0)
 	/* The same number, another block 0. */
 	const fork = await Chain.start(t, { mining: 1, time: 1600000000 })
+	await fork.deploy('MiniMe')
 	const wrong = await Shop.start(t, { chain, token, urls: [fork.url], noOffer: true, chainSettings: { genesis: chain.genesis } })
 	await sleep(4000)
 	assert.equal((await wrong.http('GET', '/v1/offer')).status, 503)
+	assert.equal((await wrong.admin('chains'))[0].endpoints_good, 0)
 })
 
 test('17, 18, 19 a liar among three is outvoted', async (t) => {
