@@ -485,9 +485,11 @@ static int start_next(struct rpc *rpc, struct rpc_call *call, unsigned count)
 	t->call = call;
 	t->index = call->todo + call->todo_next;
 	t->count = count;
-	/* Another thread may have found out meanwhile: many are a batch. */
+	/* Another thread may have found out meanwhile: many are a batch; or it
+	 * may have found the opposite: what was refused in one goes singly. */
 	t->is_batch = count > 1 ||
-		      !endpoint_is_single(call->endpoint, clock_mono_ms());
+		      (!call->is_single &&
+		       !endpoint_is_single(call->endpoint, clock_mono_ms()));
 	t->first_id = rpc->next_id;
 	if (start_transfer(rpc, t)) {
 		put_idle(rpc, t);

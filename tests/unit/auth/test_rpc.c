@@ -1,7 +1,8 @@
-#include "auth/rpc.h"
+#include "auth/rpc_endpoint.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -441,6 +442,32 @@ Test(rpc, batches_are_tried_again_after_a_while)
 	(void)ask();
 	assert_all_paid();
 	cr_assert_eq(atomic_load(&node->bodies) - before, 2);
+}
+
+static atomic_bool is_asked;
+
+/* Batches that left earlier, from other threads, are taken all the time. */
+static void *take_batches(void *arg)
+{
+	while (!atomic_load(&is_asked))
+		endpoint_took_batch(ep);
+	return arg;
+}
+
+Test(rpc, what_was_refused_in_a_batch_is_never_sent_in_one_again)
+{
+	unsigned before = atomic_load(&node->bodies);
+	pthread_t thread;
+
+	/* 20 ms from one to the next: long enough for the others. */
+	ep->requests_per_s = 50;
+	set_fault(FAKE_NO_BATCH, -1);
+	cr_assert_eq(pthread_create(&thread, NULL, take_batches, NULL), 0);
+	(void)ask();
+	atomic_store(&is_asked, true);
+	(void)pthread_join(thread, NULL);
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, ITEMS + 1);
 }
 
 Test(rpc, another_chain_or_a_syncing_node_is_out)
