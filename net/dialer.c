@@ -135,9 +135,13 @@ static bool is_answered(struct lookup *lookup)
  */
 static void look_up(struct resolver *resolver, struct dialed *peer)
 {
-	struct lookup *lookup = lookup_start(peer->enode);
 	const struct addrinfo *one;
+	struct lookup *lookup;
 
+	/* Others may still wait behind the one that was left alone. */
+	if (atomic_load(&resolver->is_giving_up))
+		return;
+	lookup = lookup_start(peer->enode);
 	if (!lookup)
 		return;
 	while (!is_answered(lookup)) {
