@@ -83,13 +83,19 @@ static void send_completion(struct request *request, const uint8_t *cursor)
 
 /* ---- who may ask ---- */
 
+/* With a burst of less than one request takes, each takes a whole burst. */
+static bool take(struct bucket *bucket, const struct node_rate *rate,
+		 uint32_t tokens, uint64_t now_ms)
+{
+	return bucket_take(bucket, rate->per_s, rate->burst,
+			   tokens < rate->burst ? tokens : rate->burst, now_ms);
+}
+
 bool request_rate_ok(struct session *session, uint32_t tokens)
 {
 	struct node_ring *ring = session->ring;
 	const struct node_config *config = &ring->node->config;
 	uint64_t now_ms = node_ring_now_ms(ring);
-	const struct node_rate *peer = &config->requests_peer;
-	const struct node_rate *ip = &config->requests_ip;
 	struct limits_entry *entry;
 
 	/* By node id, so that a new connection is no new start. */
@@ -97,12 +103,10 @@ bool request_rate_ok(struct session *session, uint32_t tokens)
 		ring->node->rates,
 		limits_node_key(ring->node->rates, link_remote(session->link)),
 		now_ms);
-	if (!bucket_take(&entry->requests, peer->per_s, peer->burst, tokens,
-			 now_ms))
+	if (!take(&entry->requests, &config->requests_peer, tokens, now_ms))
 		return false;
 	entry = session_address(session);
-	return bucket_take(&entry->requests, ip->per_s, ip->burst, tokens,
-			   now_ms);
+	return take(&entry->requests, &config->requests_ip, tokens, now_ms);
 }
 
 /* Rate and entitlement of the connection's key. NULL or the text. */

@@ -220,6 +220,17 @@ function weak() {
 	return makeEnvelope({ size: 300, ttl: 100, pow: 0, most: 0.00005 })
 }
 
+test('a sealed request is served however small the burst', async (t) => {
+	const daemon = await Daemon.start(t, { args: ['--mail.request_rate', '1', '--mail.request_burst', '1'] })
+	const mail = (await peer(t).connect(daemon.enode)).waku
+	const ask = () => mail.page({ topics: ['01020304'], from: now() - 60, to: now(), form: 'sealed' })
+
+	assert.equal((await ask()).envelopes.length, 0)
+	await assert.rejects(ask(), { refusal: 'rate limit exceeded' })
+	await sleep(1500)
+	assert.equal((await ask()).envelopes.length, 0)
+})
+
 test('requests that are refused', async (t) => {
 	const daemon = await Daemon.start(t, { args: ['--mail.request_rate', '1', '--mail.request_burst', '100'] })
 	const connection = await peer(t).connect(daemon.enode)
