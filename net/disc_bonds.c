@@ -57,21 +57,41 @@ bool disc_bonds_has_address(const struct disc_bonds *bonds, uint64_t source,
 	return false;
 }
 
+/* The higher, the sooner it makes place for a new one of `source`: none at all
+ * or one that is over, one of its own, one of others. */
+static unsigned turn_of(const struct disc_bond *bond, uint64_t source,
+			uint64_t now_ms)
+{
+	if (bond->source == 0 || !is_valid(bond, bond->source, now_ms))
+		return 2;
+	return bond->source == source;
+}
+
+static struct disc_bond *place_for(struct disc_bond *set, uint64_t source,
+				   uint64_t now_ms)
+{
+	struct disc_bond *best = &set[0];
+
+	for (unsigned i = 1; i < DISC_BONDS_NEAR; i++) {
+		unsigned a = turn_of(&set[i], source, now_ms);
+		unsigned b = turn_of(best, source, now_ms);
+
+		if (a > b || (a == b && set[i].ponged_ms < best->ponged_ms))
+			best = &set[i];
+	}
+	return best;
+}
+
 void disc_bonds_put(struct disc_bonds *bonds, uint64_t source,
 		    const struct disc4_node *node, uint64_t now_ms)
 {
 	struct disc_bond *set = bonds->bonds[set_of(source)];
-	struct disc_bond *bond = &set[0];
+	struct disc_bond *bond = place_for(set, source, now_ms);
 
-	for (unsigned i = 0; i < DISC_BONDS_NEAR; i++) {
+	for (unsigned i = 0; i < DISC_BONDS_NEAR; i++)
 		if (set[i].source == source &&
-		    is_same_node(set[i].public, &set[i].endpoint, node)) {
+		    is_same_node(set[i].public, &set[i].endpoint, node))
 			bond = &set[i];
-			break;
-		}
-		if (set[i].ponged_ms < bond->ponged_ms)
-			bond = &set[i];
-	}
 	bond->source = source;
 	bond->ponged_ms = now_ms;
 	bond->endpoint = node->endpoint;

@@ -3,8 +3,8 @@
 /*
  * Endpoint proofs (protocol/discovery.md §3): which nodes have answered a Ping
  * of ours from which address within a day, and the Pings that are still to be
- * answered. Both are of fixed size, and an address has its own part of each,
- * so that nobody can push out others.
+ * answered. Both are of fixed size, and one address has a part of each: where
+ * that is full it pushes out its own.
  *
  * `source` is a number for an address or its network (limits_address_key()).
  *
@@ -19,8 +19,8 @@
 #define DISC_PING_MAX_MS   500u               /* deployed */
 #define DISC_PINGS_MAX     512                /* under way */
 #define DISC_PINGS_NEAR    16                 /* of these to one source */
-#define DISC_BONDS_NEAR    16 /* proofs of one source, at least */
-#define DISC_BONDS_SOURCES 128
+#define DISC_BONDS_NEAR    16 /* proofs of one source, and of those in its set */
+#define DISC_BONDS_SOURCES 128 /* sets */
 
 struct disc_bond {
 	uint64_t source; /* 0: free */
@@ -49,7 +49,8 @@ bool disc_bonds_has(const struct disc_bonds *bonds, uint64_t source,
 bool disc_bonds_has_address(const struct disc_bonds *bonds, uint64_t source,
 			    const struct disc4_endpoint *endpoint,
 			    uint64_t now_ms);
-/* It has answered; the oldest proof goes when there is no room. */
+/* It has answered. Without room the oldest of its source goes; if there is none
+ * the oldest of the set. */
 void disc_bonds_put(struct disc_bonds *bonds, uint64_t source,
 		    const struct disc4_node *node, uint64_t now_ms);
 

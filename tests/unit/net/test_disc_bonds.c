@@ -39,19 +39,50 @@ Test(disc_bonds, a_proof_is_of_one_node_at_one_address_for_a_day)
 	free(bonds);
 }
 
-Test(disc_bonds, one_address_pushes_out_its_own_proofs_alone)
+/* Also where both are of one set, and when it is full. */
+static void check_pushing(uint64_t honest_source, uint32_t others)
 {
 	struct disc_bonds *bonds = calloc(1, sizeof(*bonds));
-	struct disc4_node honest = node_of(7, 30303);
+	struct disc4_node honest = node_of(7, 30303), node;
 
-	disc_bonds_put(bonds, SOURCE + 0x100, &honest, 1);
-	for (uint32_t i = 0; i < 10000; i++) {
-		struct disc4_node node = node_of(i, 1);
-
-		disc_bonds_put(bonds, SOURCE, &node, 2 + i);
-		cr_assert(disc_bonds_has(bonds, SOURCE, &node, 2 + i));
+	for (uint32_t i = 0; i < others; i++) {
+		node = node_of(20000 + i, 2);
+		disc_bonds_put(bonds, honest_source, &node, 1);
 	}
-	cr_assert(disc_bonds_has(bonds, SOURCE + 0x100, &honest, 20000));
+	disc_bonds_put(bonds, honest_source, &honest, 2);
+	for (uint32_t i = 0; i < 10000; i++) {
+		node = node_of(i, 1);
+		disc_bonds_put(bonds, SOURCE, &node, 3 + i);
+		cr_assert(disc_bonds_has(bonds, SOURCE, &node, 3 + i));
+	}
+	cr_assert(disc_bonds_has(bonds, honest_source, &honest, 20000));
+	free(bonds);
+}
+
+Test(disc_bonds, one_address_pushes_out_its_own_proofs_alone)
+{
+	check_pushing(SOURCE + 0x100, 0);
+	check_pushing(SOURCE + (DISC_BONDS_SOURCES << 8), 0);
+	/* One place is every address's. */
+	check_pushing(SOURCE + (DISC_BONDS_SOURCES << 8), DISC_BONDS_NEAR - 1);
+}
+
+Test(disc_bonds, a_proof_that_is_over_goes_before_one_that_is_good)
+{
+	struct disc_bonds *bonds = calloc(1, sizeof(*bonds));
+	struct disc4_node own = node_of(1, 1), node;
+	uint64_t late_ms = DISC_BONDS_MAX_MS + 10;
+
+	for (uint32_t i = 1; i < DISC_BONDS_NEAR; i++) {
+		node = node_of(10 + i, 1);
+		disc_bonds_put(bonds, SOURCE + (DISC_BONDS_SOURCES << 8), &node,
+			       1);
+	}
+	disc_bonds_put(bonds, SOURCE, &own, late_ms - 1);
+	node = node_of(2, 1);
+	disc_bonds_put(bonds, SOURCE, &node, late_ms);
+	cr_assert(disc_bonds_has(bonds, SOURCE, &own, late_ms));
+	cr_assert(disc_bonds_has(bonds, SOURCE, &node, late_ms));
 	free(bonds);
 }
 
