@@ -5,7 +5,7 @@
  * those who have proved their address are told of nodes and given our record,
  * and our own surroundings are looked at now and then, so that others know us.
  * What is found is not dialled. One thread, one UDP socket, fixed memory (about
- * 0.6 MB); no ring takes part.
+ * 1.1 MB); no ring takes part.
  *
  * Thread: discovery_start() and discovery_stop() from one; the rest from any.
  */
