@@ -267,7 +267,9 @@ static void tell_final(struct follower *f, uint64_t now_ms, bool is_end)
 {
 	bool is_time = f->told_ms == 0 || now_ms - f->told_ms >= FINAL_EVERY_MS;
 
-	if (!f->config.final || !f->has_final_hash ||
+	/* Without its alarm a change would look at the next start as if it had
+	 * been there always. */
+	if (!f->config.final || !f->has_final_hash || f->must_tell ||
 	    f->told_number == f->final_number || !(is_time || is_end))
 		return;
 	f->told_ms = now_ms;
@@ -278,7 +280,7 @@ static void tell_final(struct follower *f, uint64_t now_ms, bool is_end)
 static int watch_final(struct follower *f, uint32_t good, uint64_t now_ms)
 {
 	const uint8_t *hash;
-	bool is_agreed;
+	bool is_agreed = true;
 	int err = 0;
 
 	if (f->has_final_hash) {
@@ -287,7 +289,8 @@ static int watch_final(struct follower *f, uint32_t good, uint64_t now_ms)
 			err = confirm_alarm(f, good, &is_agreed);
 	}
 	tell_alarm(f);
-	if (err || !f->now.at.has_final)
+	/* A change that no quorum has confirmed yet is looked at again. */
+	if (err || !is_agreed || !f->now.at.has_final)
 		return err;
 	hash = headers_find(&f->headers, f->now.at.final);
 	if (hash && (!f->has_final_hash || f->now.at.final > f->final_number)) {

@@ -1,7 +1,10 @@
 #include "auth/scheduler.h"
 
 #include <criterion/criterion.h>
+#include <stdatomic.h>
 
+#include "auth/follower.h"
+#include "auth/rpc.h"
 #include "tests/support/verifying.h"
 
 static struct verifying v;
@@ -437,6 +440,67 @@ Test(scheduler, a_block_that_was_final_is_waited_for)
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
 }
 
+/* ---- a follower alone ---- */
+
+static atomic_uint alarms_refused, finals_told;
+
+static int refuse_alarm(void *ctx, uint64_t block,
+			const uint8_t hash[static 32])
+{
+	(void)ctx;
+	(void)block;
+	(void)hash;
+	atomic_fetch_add(&alarms_refused, 1);
+	return ERR_FULL;
+}
+static int count_final(void *ctx, uint64_t block, const uint8_t hash[static 32])
+{
+	(void)ctx;
+	(void)block;
+	(void)hash;
+	atomic_fetch_add(&finals_told, 1);
+	return 0;
+}
+static void ignore_news(void *ctx, const struct follower_news *news)
+{
+	(void)ctx;
+	(void)news;
+}
+
+/* Whatever is stored as final before its alarm is, the next start takes for
+ * what it had always been. */
+Test(scheduler, no_final_block_is_told_before_its_alarm)
+{
+	struct follower_config config = {.moved = ignore_news,
+					 .alarmed = refuse_alarm,
+					 .final = count_final,
+					 .has_final = true,
+					 .final_number = 80};
+	struct follower *follower;
+	struct rpc_chain *chain;
+	char why[256];
+
+	cr_assert_eq(rpc_chain_new(&v.chain, 100, &rpc_limits_default, &chain,
+				   why, sizeof(why)),
+		     0);
+	config.chain = chain;
+	cr_assert_eq(follower_start(&config, &follower), 0);
+	for (unsigned head = 101; head < 105; head++) {
+		unsigned before = atomic_load(&alarms_refused);
+
+		verifying_head(&v, head);
+		for (int i = 0; i < 500; i++) {
+			if (atomic_load(&alarms_refused) > before + 1)
+				break;
+			verifying_nap(10);
+		}
+		cr_assert_gt(atomic_load(&alarms_refused), before + 1);
+	}
+	follower_stop(follower);
+	rpc_chain_free(chain);
+	cr_assert_eq(atomic_load(&finals_told), 0);
+}
+
 Test(scheduler, an_endpoint_that_is_away_only_delays)
 {
 	struct claim claim = file(1, 50, 100);
@@ -596,6 +660,38 @@ Test(scheduler_quorum, two_that_are_away_are_too_many)
 	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
 	atomic_store(&v.nodes[1]->fault, FAKE_NONE);
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+/* §11: a final block on which no quorum agrees just now is looked at again,
+ * not forgotten over the next one. */
+Test(scheduler_quorum, a_change_that_is_not_confirmed_yet_is_not_passed_over)
+{
+	struct chain_view view = {.is_alarmed = false};
+
+	v.chain.quorum = 3;
+	verifying_start(&v);
+	wait_usable();
+	/* They agree from 85 on; what became of 80 the first alone says. */
+	for (unsigned i = 0; i < 3; i++) {
+		atomic_store(&v.nodes[i]->fork_from, i ? 85 : 70);
+		atomic_store(&v.nodes[i]->fork, 1);
+	}
+	verifying_head(&v, 110);
+	for (int i = 0; i < 500 && view.final < 90; i++) {
+		verifying_nap(10);
+		(void)scheduler_chain(v.scheduler, 0, &view);
+	}
+	cr_assert_eq(view.final, 90);
+	verifying_nap(500);
+	(void)scheduler_chain(v.scheduler, 0, &view);
+	cr_assert_not(view.is_alarmed);
+	for (unsigned i = 1; i < 3; i++)
+		atomic_store(&v.nodes[i]->fork_from, 70);
+	for (int i = 0; i < 500 && !view.is_alarmed; i++) {
+		verifying_nap(10);
+		(void)scheduler_chain(v.scheduler, 0, &view);
+	}
+	cr_assert(view.is_alarmed);
 }
 
 static unsigned good_endpoints(unsigned wanted)
