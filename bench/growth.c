@@ -266,7 +266,7 @@ static const struct usage growth_usage = {
 		"clock starts, once for each size: every round asks that one, "
 		"starts it anew, looks at its size on disk, and leaves what "
 		"it ingests in it (at most a twentieth of its size each). "
-		"10 000 000 take 7 GB of disk and a minute to fill.",
+		"10 000 000 need 7 GB of disk.",
 	.options = growth_options,
 };
 

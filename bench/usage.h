@@ -22,9 +22,9 @@ struct usage_sample {
 	 * io_uring does.
 	 *
 	 * "write_bytes" is not used: it grows by the whole folio when the first
-	 * byte of it is made dirty. Since ext4 has large folios (Linux 6.16) 4
-	 * kB written into a file that was written by the megabyte count as a
-	 * megabyte.
+	 * byte of it is made dirty. Since ext4 has large folios (Linux 6.16) a
+	 * small write into a file that was written in large pieces counts as a
+	 * whole such piece.
 	 */
 	bool has_io;
 	uint64_t written_bytes;

@@ -29,14 +29,14 @@ struct envelope {
 
 /* One envelope filling `len` bytes exactly. Returns 0 or ERR_SYNTAX. */
 int envelope_decode(const uint8_t *in, size_t len, struct envelope *out);
-/* (expiry - ttl) mod 2^32 */
 /*
- * Is there an envelope of this topic, whole? A few nanoseconds, for bytes that
- * were decoded once and have lain on a disk since: lengths only, not whether
+ * Is there an envelope of this topic, whole? Cheap, for bytes that were
+ * decoded once and have lain on a disk since: lengths only, not whether
  * they are canonical.
  */
 bool envelope_is_sound(const uint8_t *in, uint32_t size, struct topic topic);
 
+/* (expiry - ttl) mod 2^32 */
 uint32_t envelope_sent(const struct envelope *env);
 void envelope_hash(const struct envelope *env,
 		   uint8_t out[static ENVELOPE_HASH_SIZE]);

@@ -9,10 +9,9 @@
 #include "net/disc_addr.h"
 
 /*
- * Datagrams of one address, and recoveries for all. A recovery takes 45 µs, and
- * what follows two signatures of 31 at most: with these no flood takes more
- * than a fifteenth of a core, and one of strangers leaves room for those who
- * are known.
+ * Datagrams of one address, and recoveries for all. Behind a recovery come two
+ * signatures at most: with these bounds no flood takes more than a small part
+ * of a core, and one of strangers leaves room for those who are known.
  */
 #define SOURCE_PER_S    20u
 #define SOURCE_BURST    60u

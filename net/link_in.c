@@ -12,7 +12,7 @@
 #include "core/snap.h"
 #include "net/link_impl.h"
 
-/* Public-key work of one round: about 0.2 ms each. */
+/* Public-key work of one round; it is what takes longest. */
 #define HANDSHAKES_PER_ROUND 4
 /* What one link may get done in a round; the rest waits for the next. */
 #define ROUND_FRAMES 64
