@@ -571,16 +571,15 @@ void archive_health(struct archive *archive, struct archive_health *out)
 		for (unsigned i = 0; i < list->count; i++) {
 			struct slice *slice = list->slices[i];
 
-			/* The writer is about to move it. */
-			if (atomic_load(&slice->is_damaged))
-				out->slices_quarantined++;
-			else if (!atomic_load(&slice->is_doomed))
+			/* A damaged one is counted, and about to be moved. */
+			if (!atomic_load(&slice->is_damaged) &&
+			    !atomic_load(&slice->is_doomed))
 				health_of_slice(slice, out);
 		}
 	}
 	readers_leave(reader);
 	out->is_healthy = out->shards_broken == 0;
-	out->slices_quarantined += atomic_load(&archive->common.quarantined);
+	out->slices_quarantined = atomic_load(&archive->common.quarantined);
 	shard_failure_text(&archive->common, out->why, sizeof(out->why));
 	if (out->why[0] == '\0' && out->slices_quarantined > 0)
 		(void)snprintf(out->why, sizeof(out->why),

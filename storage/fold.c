@@ -328,7 +328,7 @@ static int fold_run(struct fold *f, struct run_builder *b)
 static void fold_failed(struct shard *shard, struct slice *slice, int err)
 {
 	if (err == ERR_CORRUPT) {
-		atomic_store(&slice->is_damaged, true);
+		shard_mark_damaged(shard->common, slice);
 		return;
 	}
 	slice->is_settled = true; /* until it is written to again */

@@ -247,7 +247,7 @@ static int span_has(struct shard *shard, const struct slice *last,
 		if (has == 0)
 			has = slice_has(slice, key);
 		if (has == ERR_CORRUPT) {
-			atomic_store(&slice->is_damaged, true);
+			shard_mark_damaged(shard->common, slice);
 			has = 0;
 		}
 		if (has != 0)

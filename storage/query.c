@@ -104,7 +104,7 @@ static int read_slice(struct query *qu, struct slice *slice)
 			err = slice_read_run(&w->reads[read], false, &run);
 	}
 	if (err == ERR_CORRUPT)
-		atomic_store(&slice->is_damaged, true);
+		shard_mark_damaged(qu->shards[0].common, slice);
 	return err == ERR_NOTFOUND ? 0 : err;
 }
 

@@ -103,7 +103,7 @@ static void heap_sift(struct query *qu, uint32_t at)
 
 static int damaged(struct query *qu, uint32_t read)
 {
-	atomic_store(&qu->w->reads[read].slice->is_damaged, true);
+	shard_mark_damaged(qu->shards[0].common, qu->w->reads[read].slice);
 	return ERR_CORRUPT;
 }
 

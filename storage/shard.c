@@ -270,9 +270,14 @@ static void quarantine(struct shard *shard, const char *name)
 	}
 	(void)rename(from, to);
 	remove_lock_of(from);
-	atomic_fetch_add(&shard->common->quarantined, 1);
 	if (shard->common->config.set_aside)
 		shard->common->config.set_aside(from, to);
+}
+
+void shard_mark_damaged(struct shard_common *common, struct slice *slice)
+{
+	if (!atomic_exchange(&slice->is_damaged, true))
+		atomic_fetch_add(&common->quarantined, 1);
 }
 
 void shard_set_aside(struct shard *shard, struct slice *slice)
@@ -419,8 +424,10 @@ static int open_file(struct shard *shard, const char *name)
 		if (shard->common->damaged)
 			shard->common->damaged(shard->common->damaged_ctx,
 					       path);
-		if (!shard->common->keeps_damaged)
+		if (!shard->common->keeps_damaged) {
+			atomic_fetch_add(&shard->common->quarantined, 1);
 			quarantine(shard, name);
+		}
 		return 0;
 	}
 	if (!err) {

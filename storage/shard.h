@@ -146,6 +146,9 @@ int shard_slice_for(struct shard *shard, uint32_t sent, struct slice **out);
 void shard_note_failure(struct shard *shard, const struct slice *slice, int err,
 			int code);
 void shard_set_aside(struct shard *shard, struct slice *slice);
+/* Nonsense was met in it: counted once, here, and soon set aside. Any thread.
+ */
+void shard_mark_damaged(struct shard_common *common, struct slice *slice);
 
 /* Commit the parts linked by letter.next as one group. Returns 0 or ERR_*. */
 int group_commit(struct shard *shard, struct letter *parts);

@@ -598,6 +598,41 @@ Test(archive, damage_met_while_reading_costs_that_slice_only)
 	cr_assert_eq(put_items(items, 450), (int)(450 - n));
 }
 
+/* Names that are taken already, so that finding a free one takes a while. */
+static void crowd_quarantine(unsigned shard, uint32_t day)
+{
+	char path[TEMPDIR_MAX + 64];
+
+	for (unsigned i = 1; i <= 900; i++) {
+		size_t len = (size_t)snprintf(
+			path, sizeof(path),
+			"%s/quarantine/shard-%03u-slice-%u.mdb", dir, shard,
+			START + day * DAY);
+
+		if (i > 1)
+			(void)snprintf(path + len, sizeof(path) - len, ".%u",
+				       i - 1);
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+	}
+}
+
+Test(archive, damage_is_counted_while_it_is_moved)
+{
+	struct archive_query query = query_all();
+	char path[TEMPDIR_MAX + 64];
+	struct archive_health health;
+
+	fill_days(5, 90);
+	crowd_quarantine(1, 2);
+	slice_file(path, sizeof(path), 1, 2);
+	spoil_runs(path);
+	(void)read_all(&query, 50, OUT_SIZE, numbers);
+	do {
+		archive_health(archive, &health);
+		cr_assert_eq(health.slices_quarantined, 1);
+	} while (atomic_load(&aside_count) == 0);
+}
+
 /* ---- retention ---- */
 
 Test(archive, slices_past_their_time_are_removed_and_no_others)
