@@ -73,7 +73,8 @@ static bool takes(const struct admin_verb *verb, const char *field)
 }
 
 /* What a command does not take was meant to do something: a suspension "for
- * 7d" that has no end is none that anybody ordered. */
+ * 7d" that has no end is none that anybody ordered; nor is it as if a value
+ * that is no text had not come. */
 static bool check_fields(struct admin_call *call, const struct admin_verb *verb)
 {
 	char message[256];
@@ -82,12 +83,17 @@ static bool check_fields(struct admin_call *call, const struct admin_verb *verb)
 
 	json_object_foreach(call->args, field, value)
 	{
-		if (takes(verb, field))
+		if (!takes(verb, field))
+			(void)snprintf(message, sizeof(message),
+				       "%.40s: %s does not take it, but: %s",
+				       field, verb->name,
+				       *verb->fields ? verb->fields
+						     : "nothing");
+		else if (!json_is_string(value))
+			(void)snprintf(message, sizeof(message),
+				       "%.40s: a text is wanted", field);
+		else
 			continue;
-		(void)snprintf(message, sizeof(message),
-			       "%.40s: %s does not take it, but: %s", field,
-			       verb->name,
-			       *verb->fields ? verb->fields : "nothing");
 		call_error(call, 400, "bad_format", message);
 		return false;
 	}

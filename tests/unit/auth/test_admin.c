@@ -358,6 +358,32 @@ Test(admin, what_a_command_does_not_take_is_refused_and_changes_nothing)
 	json_decref(root);
 }
 
+/* Taken for one that is missing, `seq` would mean all of them. */
+Test(admin, a_value_that_is_no_text_is_refused_and_changes_nothing)
+{
+	struct admin_host host = host_now();
+	struct admin_answer got;
+	char body[512];
+	json_t *root;
+
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds",
+	       "3600", "reason", "a friend");
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds", "60",
+	       "reason", "a mistake");
+	(void)snprintf(body, sizeof(body),
+		       "{\"node\":\"%s\",\"reason\":\"undone\",\"seq\":2}",
+		       t.node_text);
+	admin_run(&host, "entitlements.revoke", body, strlen(body), &got);
+	cr_assert_eq(got.status, 400, "%s", got.body);
+	cr_assert(strstr(got.body, "seq"), "%s", got.body);
+	free(got.body);
+	root = ASK("entitlements.show", 200, "node", t.node_text);
+	cr_assert_str_eq(text_of(root, "standing"), "active");
+	json_decref(root);
+	EXPECT("entitlements.revoke", 200, "node", t.node_text, "reason",
+	       "undone", "seq", "2");
+}
+
 Test(admin, nothing_is_acknowledged_that_was_not_told)
 {
 	json_t *list = ASK("alarms", 200, "chain", "");
