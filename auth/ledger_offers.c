@@ -58,13 +58,14 @@ size_t offers_drop(struct group *group, size_t max)
 {
 	const struct kept_offers *offers = group->offers;
 	uint64_t keep_s = group->ledger->config.claim_window_s + KEEP_MARGIN_S;
-	uint64_t now_s = group->now_s;
+	uint64_t now_s = group->deny_s;
 	size_t count = 0;
 
 	if (!offers)
 		return 0;
-	/* §14: a clock that runs ahead destroys nothing. It is no later than
-	 * the end of the newest: a server at work makes two in that time. */
+	/* §14: a clock that runs ahead destroys nothing. It is no later than a
+	 * chain that is seen says, nor, if there is none, than the end of the
+	 * newest: a server at work makes two in that time. */
 	if (now_s > offers->list[offers->count - 1]->offer.not_after_s)
 		now_s = offers->list[offers->count - 1]->offer.not_after_s;
 	for (size_t i = 0; i + 1 < offers->count && count < max; i++) {

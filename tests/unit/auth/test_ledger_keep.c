@@ -285,6 +285,29 @@ Test(ledger, a_clock_that_runs_ahead_takes_no_offer_away)
 	cr_assert_eq(count_rows(TABLE_OFFERS), 5);
 }
 
+static uint64_t as_the_chain_says(void *ctx)
+{
+	(void)ctx;
+	return PAYING_START_S + 20 * 86400;
+}
+
+/* One that is announced for a far day says nothing of the time it is. */
+Test(ledger, a_clock_ahead_takes_no_offer_away_before_an_announced_one)
+{
+	const uint64_t from_s = PAYING_START_S + 1000ull * 86400;
+	uint8_t hash[32];
+
+	p.config.deny_now = as_the_chain_says;
+	paying_reopen(&p);
+	publish(2, 5);
+	cr_assert_eq(paying_offer(&p, 6, from_s, from_s + 7 * 86400,
+				  PAYING_PRICE, hash),
+		     0);
+	paying_pass(&p, 10000ull * 86400);
+	keep_house();
+	cr_assert_eq(count_rows(TABLE_OFFERS), 6);
+}
+
 Test(ledger, offers_of_no_use_go_when_nobody_can_claim_for_them)
 {
 	struct claim claim = paying_claim(&p, 1, 1);
