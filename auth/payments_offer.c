@@ -163,9 +163,19 @@ static int publish(struct payments *payments, struct offer *offer)
 	return err;
 }
 
+/* Is a chain seen that is not ahead of it? */
+static bool is_clock_right(const struct payments *payments, uint64_t now_s)
+{
+	uint64_t head_s =
+		payments->scheduler ? scheduler_head_s(payments->scheduler) : 0;
+
+	return head_s && head_s <= now_s + ACCESS_HEAD_SLACK_S;
+}
+
 /*
  * All is to come: the clock runs behind, and what it signed now would stand
- * above all of that. But if it is the very first, the clock then ran ahead.
+ * above all of that. But if it is the very first, the clock then ran ahead; and
+ * if the clock is right, all was announced.
  */
 static bool is_clock_behind(struct payments *payments, const struct offer *last,
 			    uint64_t now_s)
@@ -174,6 +184,7 @@ static bool is_clock_behind(struct payments *payments, const struct offer *last,
 	size_t len;
 
 	return last->not_before_s > now_s && last->sequence > 1 &&
+	       !is_clock_right(payments, now_s) &&
 	       ledger_read_offer(payments->ledger, now_s, bytes, &len) != 0;
 }
 

@@ -18,6 +18,7 @@ static struct scheduler {
 } the_scheduler;
 static atomic_int option_answer;
 static atomic_uint pokes;
+static _Atomic uint64_t head_s; /* 0: no chain is seen */
 
 int scheduler_start(const struct scheduler_config *config,
 		    struct scheduler **out, char *why, size_t why_size)
@@ -46,7 +47,7 @@ void scheduler_poke(struct scheduler *scheduler,
 uint64_t scheduler_head_s(const struct scheduler *scheduler)
 {
 	(void)scheduler;
-	return 0;
+	return atomic_load(&head_s);
 }
 
 int scheduler_chain(const struct scheduler *scheduler, unsigned i,
@@ -467,15 +468,41 @@ Test(payments, an_announcement_can_be_changed_and_taken_back)
 	cr_assert_eq(next_offer(&next), 0);
 }
 
+static void start_without_offers(void)
+{
+	payments_close(t.payments);
+	tempdir_remove(t.dir);
+	tempdir_make(t.dir);
+}
+
+/* Nothing was ever offered before: it is no clock that runs behind. */
+Test(payments, a_first_announcement_can_be_changed_twice_and_taken_back)
+{
+	uint64_t from_s = clock_wall_s() + 86400;
+	struct offer present, next;
+
+	start_without_offers();
+	atomic_store(&head_s, clock_wall_s());
+	t.config.offer_from_s = from_s;
+	start();
+	cr_assert_eq(wait_next(from_s, &next), 1);
+	for (uint64_t i = 2; i < 4; i++) {
+		announce(100 * i, from_s + 60 * i);
+		cr_assert_eq(wait_next(from_s + 60 * i, &next), i);
+		cr_assert_eq(price_of(&next), 100 * i);
+	}
+	announce(300, 0);
+	cr_assert_eq(wait_offer(4, &present), 4);
+	cr_assert_eq(price_of(&present), 300);
+}
+
 Test(payments, a_clock_that_runs_behind_signs_nothing)
 {
 	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
 	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
 	struct offer offer;
 
-	payments_close(t.payments);
-	tempdir_remove(t.dir);
-	tempdir_make(t.dir);
+	start_without_offers();
 	atomic_store(&option_answer, ERR_AGAIN);
 	start();
 	offer = (struct offer){.not_before_s = clock_wall_s() + 1000,
@@ -491,6 +518,10 @@ Test(payments, a_clock_that_runs_behind_signs_nothing)
 	}
 	atomic_store(&option_answer, 0);
 	announce(200, 0);
+	(void)usleep(1200000);
+	cr_assert_eq(ledger_read_sequence(payments_ledger(t.payments)), 2);
+	/* The chain is of their time, too. */
+	atomic_store(&head_s, clock_wall_s() + 1100);
 	(void)usleep(1200000);
 	cr_assert_eq(ledger_read_sequence(payments_ledger(t.payments)), 2);
 }
