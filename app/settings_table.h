@@ -99,7 +99,7 @@ SETTING("chain.*.endpoints[].url", NULL,         SECRET,   NULL,             "8"
 SETTING("chain.*.endpoints[].header", NULL,      SECRET,   "",               NULL,  "4096",   "Name: value", "sent with every request")
 SETTING("chain.*.endpoints[].group", NULL,       TEXT,     "",               NULL,  "64",     "name",       "endpoints of one company are one voice")
 SETTING("chain.*.endpoints[].batch_max", NULL,   U64,      "0",              "0",   "1000",   "requests",   "in one batch; 0: payments.batch")
-SETTING("chain.*.endpoints[].requests_per_s", NULL, U64,   "0",              "0",   "1000000", "a second",  "requests sent there; 0: any number")
+SETTING("chain.*.endpoints[].requests_per_s", NULL, U64,   "0",              "0",   "1000000", "a second",  "requests that come there within any second, each of a batch counted; 0: any number")
 SETTING("option[].id",           NULL,           U64,      "0",              "0",   "65535",  "number",     "of this way to pay; 0: its place in the list")
 SETTING("option[].chain",        NULL,           TEXT,     NULL,             "1",   "63",     "name",       "name of a chain above")
 SETTING("option[].token",        NULL,           TEXT,     NULL,             "40",  "42",     "address",    "contract of the token")

@@ -11,8 +11,7 @@
 #include "core/log.h"
 
 #define FLYING_MAX 4 /* transfers of one call at a time */
-/* For the budget; then it counts as throttled. Others wait behind a batch for
- * half a second at most. */
+/* For the budget; then it counts as throttled. */
 #define WAIT_MAX_MS 30000
 /* Each item once, again for a batch that was too long, and again for one that
  * was refused. */
@@ -209,6 +208,7 @@ static void stop_transfer(struct rpc *rpc, struct transfer *t)
 		at = &(*at)->next;
 	*at = t->next;
 	(void)curl_multi_remove_handle(rpc->multi, t->easy);
+	endpoint_return(t->call->endpoint, t->count, clock_mono_ms());
 	t->call->flying--;
 	rpc->flying--;
 	put_idle(rpc, t);
@@ -446,26 +446,15 @@ static int begin_call(struct rpc_call *call)
 	return 0;
 }
 
-/* No more than half a second of the budget, so that all get on. */
-static unsigned batch_of(const struct rpc_call *call, uint64_t now_ms)
-{
-	const struct endpoint *ep = call->endpoint;
-	unsigned batch = atomic_load(&ep->batch_now);
-
-	if (call->is_single || endpoint_is_single(ep, now_ms))
-		return 1;
-	if (ep->requests_per_s && batch > ep->requests_per_s / 2)
-		batch = ep->requests_per_s / 2;
-	return batch ? batch : 1;
-}
-
-/* How many go next; 0: not yet, the budget is spent. */
+/* How many go next, and are to return; 0: not yet, the budget is spent. */
 static unsigned next_count(struct rpc_call *call, uint64_t now_ms)
 {
 	struct endpoint *ep = call->endpoint;
 	unsigned left = call->todo_count - call->todo_next;
-	unsigned batch = batch_of(call, now_ms);
+	unsigned batch = endpoint_batch(ep);
 
+	if (call->is_single || endpoint_is_single(ep, now_ms))
+		batch = 1;
 	if (left > batch)
 		left = batch;
 	if (!call->is_paid) {
@@ -473,6 +462,8 @@ static unsigned next_count(struct rpc_call *call, uint64_t now_ms)
 			endpoint_reserve(ep, left, now_ms, WAIT_MAX_MS);
 		call->is_paid = true;
 	}
+	if (call->wait_until_ms <= now_ms)
+		call->wait_until_ms = endpoint_leave(ep, left, now_ms);
 	return call->wait_until_ms <= now_ms ? left : 0;
 }
 
@@ -514,8 +505,10 @@ static int start_more(struct rpc *rpc, struct rpc_call *call, uint64_t now_ms)
 			return 0;
 		}
 		err = start_next(rpc, call, count);
-		if (err)
+		if (err) {
+			endpoint_return(call->endpoint, count, now_ms);
 			return err;
+		}
 	}
 	return 0;
 }

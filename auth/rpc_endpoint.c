@@ -340,30 +340,6 @@ void endpoint_dissent(struct endpoint *ep, bool about_settled, uint64_t now_ms)
 		   log_u64("seconds", ep->limits.aside_ms / 1000));
 }
 
-/*
- * A leaky bucket as one number: the time at which what was promised so far
- * will have left at the configured rate. Nothing is saved up: after an outage
- * everything is wanted at once, and the rate shall hold then too (§16.5, B4).
- */
-uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms,
-			  unsigned max_ms)
-{
-	uint64_t now_us = now_ms * 1000;
-	uint64_t before = atomic_load(&ep->budget_us);
-	uint64_t from;
-
-	if (ep->requests_per_s == 0)
-		return now_ms;
-	do {
-		from = before > now_us ? before : now_us;
-		if (from > now_us + (uint64_t)max_ms * 1000)
-			break;
-	} while (!atomic_compare_exchange_weak(
-		&ep->budget_us, &before,
-		from + (uint64_t)count * 1000000 / ep->requests_per_s));
-	return from > now_us ? (from + 999) / 1000 : now_ms;
-}
-
 /* ---- making ---- */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -462,8 +438,11 @@ int endpoint_new(const char *chain, unsigned i,
 	char label[48];
 	int err = ERR_NOMEM;
 
+	if (!ep)
+		return ERR_NOMEM;
+	(void)pthread_mutex_init(&ep->budget.lock, NULL);
 	(void)snprintf(label, sizeof(label), "%.31s/%u", chain, i);
-	if (!ep || copy_words(ep, config))
+	if (copy_words(ep, config))
 		goto out;
 	ep->labels = find_labels(label);
 	if (!ep->labels)
@@ -478,6 +457,8 @@ int endpoint_new(const char *chain, unsigned i,
 	ep->batch_max = config->batch_max ? config->batch_max : batch;
 	if (ep->batch_max > CHAIN_ITEMS_MAX)
 		ep->batch_max = CHAIN_ITEMS_MAX;
+	if (ep->batch_max == 0)
+		ep->batch_max = 1;
 	ep->requests_per_s = config->requests_per_s;
 	atomic_init(&ep->batch_now, ep->batch_max);
 	make_metrics(ep);
@@ -494,6 +475,7 @@ void endpoint_free(struct endpoint *ep)
 		return;
 	free(ep->url);
 	free(ep->header);
+	(void)pthread_mutex_destroy(&ep->budget.lock);
 	free(ep);
 }
 

@@ -5,6 +5,8 @@
  *
  * Thread: text and numbers without _Atomic do not change after making.
  */
+#include <pthread.h>
+
 #include "auth/rpc.h"
 #include "core/metrics.h"
 
@@ -24,6 +26,18 @@ struct endpoint_labels {
 	char label[48];
 	char endpoint[80];
 	char request[CHAIN_METHODS][RPC_OUTCOMES][160];
+};
+
+#define BUDGET_SLOTS 64
+
+/* What may arrive at an endpoint within the present second. */
+struct endpoint_budget {
+	pthread_mutex_t lock;
+	unsigned flying; /* requests not yet answered */
+	struct {
+		uint64_t number; /* of a slot of time */
+		unsigned count;  /* requests answered in it */
+	} slots[BUDGET_SLOTS];
 };
 
 struct endpoint {
@@ -51,7 +65,8 @@ struct endpoint {
 	_Atomic uint64_t quiet_until_ms;
 	_Atomic uint64_t aside_until_ms;
 	_Atomic uint64_t single_until_ms; /* it took no batch; 0: it does */
-	_Atomic uint64_t budget_us;       /* the next request may leave then */
+	_Atomic uint64_t budget_us;       /* what is promised has left then */
+	struct endpoint_budget budget;
 
 	struct metric *seconds;
 	struct metric *dissent_total;
@@ -74,10 +89,23 @@ void endpoint_no_batch(struct endpoint *ep, uint64_t now_ms);
 void endpoint_took_batch(struct endpoint *ep);
 bool endpoint_is_single(const struct endpoint *ep, uint64_t now_ms);
 void endpoint_set_missing(struct endpoint *ep, enum chain_method method);
-/* When may `count` requests leave? Reserves them, unless that is more than
- * `max_ms` away. Monotonic ms. */
+
+/*
+ * The budget of `requests_per_s`: what is asked for in one batch, when that is
+ * to leave, and whether it may. Within any second no more requests arrive
+ * there, however long they are on their way; so a little less than that leave.
+ * It is counted from the making of the endpoint on. Times are monotonic ms.
+ */
+unsigned endpoint_batch(const struct endpoint *ep);
+/* When are `count` requests to leave? Reserves them, unless that is more than
+ * `max_ms` away. */
 uint64_t endpoint_reserve(struct endpoint *ep, unsigned count, uint64_t now_ms,
 			  unsigned max_ms);
+/* `now_ms`: they leave now, and endpoint_return() follows when they are
+ * answered or given up. Later: they do not, ask again then. */
+uint64_t endpoint_leave(struct endpoint *ep, unsigned count, uint64_t now_ms);
+void endpoint_return(struct endpoint *ep, unsigned count, uint64_t now_ms);
+
 void endpoint_count(struct endpoint *ep, enum chain_method method,
 		    enum rpc_outcome outcome);
 

@@ -239,26 +239,60 @@ static void put_result(struct buffer *out, const struct chainnode_knobs *knobs,
 		put(out, "\"0x6000\"");
 }
 
-/* The rate of items by seconds of the wall's clock. */
-static void count_item(struct chainnode_knobs *knobs)
-{
-	uint64_t now_s = clock_wall_s();
-	uint64_t items;
+/* The items of the last second, by the milliseconds that it touches. */
+#define SPAN_MS 1001u
 
-	atomic_fetch_add(&knobs->items, 1);
-	if (atomic_exchange(&knobs->second, now_s) != now_s)
-		atomic_store(&knobs->second_items, 0);
-	items = atomic_fetch_add(&knobs->second_items, 1) + 1;
-	if (items > atomic_load(&knobs->peak_items))
-		atomic_store(&knobs->peak_items, items);
+static struct {
+	pthread_mutex_t lock;
+	uint64_t now_ms;
+	uint64_t sum;
+	uint64_t items[SPAN_MS]; /* by ms % SPAN_MS */
+} lately = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void forget_until(uint64_t now_ms)
+{
+	if (lately.now_ms + SPAN_MS < now_ms)
+		lately.now_ms = now_ms - SPAN_MS;
+	while (lately.now_ms < now_ms) {
+		uint64_t *oldest = &lately.items[++lately.now_ms % SPAN_MS];
+
+		lately.sum -= *oldest;
+		*oldest = 0;
+	}
+}
+
+/* All of a body have come now. */
+static void count_items(struct chainnode_knobs *knobs, unsigned count)
+{
+	atomic_fetch_add(&knobs->items, count);
+	(void)pthread_mutex_lock(&lately.lock);
+	forget_until(clock_mono_ms());
+	lately.items[lately.now_ms % SPAN_MS] += count;
+	lately.sum += count;
+	if (lately.sum > atomic_load(&knobs->peak_items))
+		atomic_store(&knobs->peak_items, lately.sum);
+	(void)pthread_mutex_unlock(&lately.lock);
 }
 
 /* What asks is ours: members come in its order, and nothing is nested but
  * params. */
-static void answer(struct buffer *out, struct chainnode_knobs *knobs,
+static const char id_key[] = "\"id\":";
+
+static unsigned items_of(const char *body)
+{
+	unsigned count = 0;
+
+	while ((body = strstr(body, id_key))) {
+		body += sizeof(id_key) - 1;
+		count++;
+	}
+	return count;
+}
+
+static void answer(struct buffer *out, const struct chainnode_knobs *knobs,
 		   const char *body)
 {
-	static const char id_key[] = "\"id\":", method_key[] = "\"method\":\"",
+	static const char method_key[] = "\"method\":\"",
 			  params_key[] = "\"params\":";
 	bool is_batch = *body == '[';
 	bool has_some = false;
@@ -278,7 +312,6 @@ static void answer(struct buffer *out, struct chainnode_knobs *knobs,
 			"%s{\"jsonrpc\":\"2.0\",\"id\":%lu,\"result\":",
 			has_some ? "," : "",
 			strtoul(at + sizeof(id_key) - 1, NULL, 10));
-		count_item(knobs);
 		put_result(out, knobs, method + sizeof(method_key) - 1,
 			   params + sizeof(params_key) - 1);
 		put(out, "}");
@@ -316,11 +349,12 @@ static bool serve_body(const struct connection *c, const char *body,
 	char text[128];
 	int len;
 
-	if (delay_ms)
-		bench_sleep_ms(delay_ms);
 	if (atomic_load(&c->knobs->is_away))
 		return false;
 	atomic_fetch_add(&c->knobs->bodies, 1);
+	count_items(c->knobs, items_of(body));
+	if (delay_ms)
+		bench_sleep_ms(delay_ms);
 	out->len = 0;
 	grow(out, head);
 	out->len = head;

@@ -36,9 +36,7 @@ struct chainnode_knobs {
 
 	_Atomic uint64_t bodies;
 	_Atomic uint64_t items;
-	_Atomic uint64_t second; /* the wall's, of second_items */
-	_Atomic uint64_t second_items;
-	_Atomic uint64_t peak_items; /* of a second of the wall's clock */
+	_Atomic uint64_t peak_items; /* most that came within any second */
 };
 
 struct chainnode {

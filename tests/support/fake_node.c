@@ -19,8 +19,10 @@
 #include <unistd.h>
 
 #include "core/bytes.h"
+#include "core/clock.h"
 
 #define CONNECTIONS_MAX 256
+#define ARRIVALS_MAX    1024 /* bodies of a second that are counted */
 #define TX_MARK         0x7e570000u
 
 const uint8_t fake_token[20] = {0x74, 0x4d, 0x70, 0xfd, 0xbe, 0x2b, 0xa4,
@@ -39,6 +41,11 @@ struct connection {
 	int fd;
 };
 
+struct arrival {
+	uint64_t at_ns;
+	unsigned count;
+};
+
 struct fake_server {
 	struct fake_node *node;
 	int fd;
@@ -47,6 +54,9 @@ struct fake_server {
 	atomic_bool stopping;
 	struct connection connections[CONNECTIONS_MAX];
 	atomic_uint connections_count;
+	pthread_mutex_t lock;
+	struct arrival arrivals[ARRIVALS_MAX];
+	unsigned arrivals_count;
 };
 
 /* ---- text ---- */
@@ -434,6 +444,30 @@ static void nap(const struct fake_server *server, int ms)
 		(void)nanosleep(&step, NULL);
 }
 
+/* A body's items have come; those of a second are looked back at. */
+static void note_arrival(struct fake_server *server, unsigned count)
+{
+	unsigned sum = 0;
+	uint64_t now_ns;
+
+	(void)pthread_mutex_lock(&server->lock);
+	now_ns = clock_mono_ns();
+	server->arrivals[server->arrivals_count++ % ARRIVALS_MAX] =
+		(struct arrival){now_ns, count};
+	for (unsigned i = 1; i <= ARRIVALS_MAX; i++) {
+		const struct arrival *a =
+			&server->arrivals[(server->arrivals_count - i) %
+					  ARRIVALS_MAX];
+
+		if (a->count == 0 || now_ns - a->at_ns >= 1000000000)
+			break;
+		sum += a->count;
+	}
+	if (sum > atomic_load(&server->node->worst_second))
+		atomic_store(&server->node->worst_second, sum);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
 static bool serve_body(struct connection *c, const char *body, size_t len)
 {
 	struct fake_node *node = c->server->node;
@@ -442,6 +476,10 @@ static bool serve_body(struct connection *c, const char *body, size_t len)
 	bool good = question != NULL && fault != FAKE_RESET;
 
 	atomic_fetch_add(&node->bodies, 1);
+	nap(c->server, atomic_load(&node->way_ms));
+	note_arrival(c->server, json_is_array(question)
+					? (unsigned)json_array_size(question)
+					: 1);
 	nap(c->server, atomic_load(&node->delay_ms));
 	if (good)
 		good = answer(c, fault, question);
@@ -570,6 +608,7 @@ struct fake_node *fake_node_start(void)
 	atomic_store(&node->gone_to, UINT64_MAX);
 	atomic_store(&node->error_message, "");
 	atomic_store(&node->proof, 1);
+	(void)pthread_mutex_init(&server->lock, NULL);
 	listen_on(server);
 	if (pthread_create(&server->thread, NULL, accept_all, server))
 		abort();
@@ -593,6 +632,7 @@ void fake_node_stop(struct fake_node *node)
 		(void)close(server->connections[i].fd);
 	}
 	(void)close(server->fd);
+	(void)pthread_mutex_destroy(&server->lock);
 	free(server);
 	free(node);
 }

@@ -65,6 +65,8 @@ struct fake_node {
 	atomic_uint connections; /* accepted */
 	atomic_uint bodies;      /* received */
 	atomic_uint items;
+	atomic_uint worst_second; /* most of them that came within one second */
+	atomic_int way_ms;        /* of a question to here, beside delay_ms */
 	atomic_uint receipts;
 	atomic_uint proofs; /* questions to contract wallets */
 	int port;

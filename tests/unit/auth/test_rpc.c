@@ -508,22 +508,74 @@ Test(rpc, a_chain_without_quorum_need_not_wait_twice_as_long)
 	cr_assert_not(endpoint_wants_early_probe(ep, clock_mono_ms() + 100000));
 }
 
+/* A node of its own: it has been asked nothing else within the second. */
+static void start_with_rate(unsigned rate, unsigned batch)
+{
+	struct endpoint_config one = {.requests_per_s = rate};
+
+	stop();
+	node = fake_node_start();
+	one.url = fake_node_url(node);
+	chain = new_chain(&one, batch);
+	ep = chain->endpoints[0];
+	cr_assert_eq(rpc_new(&rpc), 0);
+}
+
 Test(rpc, the_rate_is_kept)
 {
-	struct endpoint_config one = {.url = fake_node_url(node),
-				      .requests_per_s = 20};
-	struct rpc_chain *other = new_chain(&one, 5);
-	struct endpoint *mine = ep;
-	uint64_t began = clock_mono_ms();
+	uint64_t began;
 
-	ep = other->endpoints[0];
+	start_with_rate(20, 5);
+	began = clock_mono_ms();
 	for (int i = 0; i < 4; i++)
 		(void)ask(); /* 40 requests, 5 at once */
 	cr_assert_geq(clock_mono_ms() - began, 1700);
 	cr_assert_lt(clock_mono_ms() - began, 3000);
 	assert_all_paid();
-	ep = mine;
-	rpc_chain_free(other);
+	cr_assert_leq(atomic_load(&node->worst_second), 20);
+}
+
+/* The first are under way for so long that the next nearly catch up. */
+Test(rpc, the_rate_is_kept_where_requests_arrive)
+{
+	start_with_rate(20, 5);
+	atomic_store(&node->way_ms, 250);
+	(void)ask();
+	assert_all_paid();
+	atomic_store(&node->way_ms, 0);
+	for (int i = 0; i < 3; i++)
+		(void)ask();
+	assert_all_paid();
+	cr_assert_leq(atomic_load(&node->worst_second), 20);
+	cr_assert_gt(atomic_load(&node->worst_second), 10);
+}
+
+Test(rpc, a_batch_of_more_than_a_seconds_budget_is_cut)
+{
+	uint64_t began;
+
+	start_with_rate(7, 100);
+	began = clock_mono_ms();
+	(void)ask();
+	assert_all_paid();
+	cr_assert_lt(clock_mono_ms() - began, 3000);
+	cr_assert_leq(atomic_load(&node->worst_second), 7);
+}
+
+/* Requests that are never answered are given back, too. */
+Test(rpc, failures_do_not_use_up_the_rate)
+{
+	start_with_rate(20, 5);
+	set_fault(FAKE_RESET, -1);
+	for (int i = 0; i < 4; i++)
+		(void)ask();
+	set_fault(FAKE_NONE, -1);
+	atomic_store(&node->delay_ms, 800); /* too late */
+	(void)ask();
+	atomic_store(&node->delay_ms, 0);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_leq(atomic_load(&node->worst_second), 20);
 }
 
 Test(rpc, three_dissents_about_settled_facts_put_it_aside)
