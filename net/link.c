@@ -521,19 +521,23 @@ static void count_alike(const struct link_set *set, const struct sockaddr *addr,
 /*
  * All places for handshakes are taken. Whose address or network holds more of
  * them than the newcomer's would loses one, so that nobody keeps others out by
- * saying nothing. Of the oldest only, which bounds the work.
+ * saying nothing. A few are looked at, which bounds the work, and others each
+ * time: who stands first hides nobody.
  */
 static bool make_room(struct link_set *set, const struct sockaddr *addr)
 {
-	struct node *n = set->shaking.next;
+	unsigned every = (set->handshakes + CROWD_LOOKS - 1) / CROWD_LOOKS;
+	unsigned at = set->crowd_turn++;
 	unsigned own_ip, own_net;
 
 	count_alike(set, addr, &own_ip, &own_net);
-	for (unsigned i = 0; i < CROWD_LOOKS && n != &set->shaking; i++) {
+	for (struct node *n = set->shaking.next; n != &set->shaking;
+	     n = n->next) {
 		struct link *link = LINK_OF(n, shaking);
 		unsigned ip, net;
 
-		n = n->next;
+		if (at++ % every != 0)
+			continue;
 		count_alike(set, &link->addr.any, &ip, &net);
 		if (ip <= own_ip + 1 && net <= own_net + 1)
 			continue;

@@ -218,6 +218,7 @@ struct link_set {
 	struct link_limits *own_limits; /* NULL: they are shared */
 	struct node input, crypto, output, dead;
 	struct node shaking; /* the oldest first */
+	unsigned crowd_turn; /* whom of them to look at */
 	bool is_again;       /* work is left: another round at once */
 	bool is_stopping;
 	struct link_flight *flights; /* spare ones */

@@ -346,6 +346,21 @@ test('an address that only begins handshakes keeps no other one out', async (t) 
 	assert.ok(await daemon.metric('restante_links_total', 'too_many') >= 2)
 })
 
+test('few addresses that stand before the crowd of one do not hide it', async (t) => {
+	const daemon = await Daemon.start(t, {
+		args: ['--net.rings', '1', '--net.handshakes_max', '24', '--net.handshake_timeout', '60s'],
+	})
+	const silent = []
+	t.after(() => silent.forEach(({ socket }) => socket.destroy()))
+	/* The oldest are of eight networks. */
+	for (let i = 1; i <= 24; i++) {
+		silent.push(daemon.raw(`127.0.${Math.min(i, 9)}.2`))
+		await until('it has its place', async () => await daemon.metric('restante_links', 'handshake') === i)
+	}
+	await runOk(['canary', daemon.enode])
+	await runOk(['post', daemon.enode, '--count', '10', '--connections', '3', '--pow', '0.00001'])
+})
+
 test('rates of envelopes and of bytes slow a peer down, and no other one', async (t) => {
 	const cases = [
 		['net.envelope_rate', '20', (mail) => mail.post(Array.from({ length: 60 }, () => makeEnvelope({ pow: 0.00001 })))],
