@@ -1,10 +1,12 @@
 #include "app/payees.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,41 +154,56 @@ static int make_folders(const char *path)
 	return 0;
 }
 
-static int write_lines(int fd, const struct list *list, size_t first)
+/* Still the file of that name? It is another's payees when he was quicker. */
+static bool is_at(int fd, const char *path)
 {
-	FILE *file = fdopen(fd, "w");
-	char line[PAYEES_LINE_MAX];
-	bool is_bad;
+	struct stat ours, named;
 
-	if (!file) {
+	return fstat(fd, &ours) == 0 && stat(path, &named) == 0 &&
+	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
+/*
+ * The file that will take the place of the present one, empty, and ours alone
+ * until it is closed: so of two commands that end at once none forgets what the
+ * other has written, and what a killed one leaves is used by the next.
+ */
+static FILE *open_next(const char *next)
+{
+	FILE *file = NULL;
+	int fd, rc;
+
+	for (;;) {
+		fd = open(next, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+			  0600);
+		if (fd < 0)
+			return NULL;
+		do
+			rc = flock(fd, LOCK_EX);
+		while (rc != 0 && errno == EINTR);
+		if (rc != 0 || is_at(fd, next))
+			break;
 		(void)close(fd);
-		return ERR_IO;
 	}
+	if (rc == 0 && ftruncate(fd, 0) == 0)
+		file = fdopen(fd, "w");
+	if (!file)
+		(void)close(fd);
+	return file;
+}
+
+static int write_lines(FILE *file, const struct list *list)
+{
+	size_t first = list->count > PAYEES_MAX ? list->count - PAYEES_MAX : 0;
+	char line[PAYEES_LINE_MAX];
+
 	for (size_t i = first; i < list->count; i++) {
 		payees_line_encode(&list->payees[i], line);
 		(void)fprintf(file, "%s\n", line);
 	}
-	is_bad = fflush(file) != 0 || ferror(file) || fsync(fd) != 0;
-	return fclose(file) != 0 || is_bad ? ERR_IO : 0;
-}
-
-/* As a whole: whoever reads it meanwhile sees the old one or the new one. */
-static int store(const char *path, const struct list *list)
-{
-	size_t first = list->count > PAYEES_MAX ? list->count - PAYEES_MAX : 0;
-	char temporary[PAYEES_PATH_MAX + 8];
-	int err, fd;
-
-	(void)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-	fd = mkstemp(temporary); /* 0600 */
-	if (fd < 0)
+	if (fflush(file) != 0 || ferror(file) || fsync(fileno(file)) != 0)
 		return ERR_IO;
-	err = write_lines(fd, list, first);
-	if (!err && rename(temporary, path) != 0)
-		err = ERR_IO;
-	if (err)
-		(void)unlink(temporary);
-	return err;
+	return 0;
 }
 
 int payees_find(const char *path, const struct payee *like, struct payee *out)
@@ -204,24 +221,43 @@ int payees_find(const char *path, const struct payee *like, struct payee *out)
 	return err ? err : is_found ? 0 : ERR_NOTFOUND;
 }
 
+/* What is known goes to the end, as the newest. */
+static void put(struct list *list, const struct payee *payee)
+{
+	size_t at = 0;
+
+	while (at < list->count && !is_same(&list->payees[at], payee))
+		at++;
+	if (at < list->count)
+		memmove(&list->payees[at], &list->payees[at + 1],
+			(--list->count - at) * sizeof(*payee));
+	list->payees[list->count++] = *payee;
+}
+
 int payees_keep(const char *path, const struct payee *payee)
 {
+	char next[PAYEES_PATH_MAX + 8];
 	struct list list;
-	size_t at = 0;
-	int err = load(path, &list);
+	FILE *file;
+	int err;
 
-	while (!err && at < list.count && !is_same(&list.payees[at], payee))
-		at++;
-	/* What is known goes to the end, as the newest. */
-	if (!err && at < list.count)
-		memmove(&list.payees[at], &list.payees[at + 1],
-			(--list.count - at) * sizeof(*payee));
+	(void)snprintf(next, sizeof(next), "%s.next", path);
+	if (make_folders(path))
+		return ERR_IO;
+	file = open_next(next);
+	if (!file)
+		return ERR_IO;
+	err = load(path, &list);
 	if (!err) {
-		list.payees[list.count++] = *payee;
-		err = make_folders(path);
+		put(&list, payee);
+		err = write_lines(file, &list);
 	}
-	if (!err)
-		err = store(path, &list);
+	/* As a whole: whoever reads it sees the old one or the new one. */
+	if (!err && rename(next, path) != 0)
+		err = ERR_IO;
+	if (err)
+		(void)unlink(next);
 	free(list.payees);
+	(void)fclose(file);
 	return err;
 }

@@ -1,11 +1,14 @@
 #include "app/payees.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/err.h"
@@ -156,6 +159,118 @@ Test(payees, a_line_that_is_none_of_ours_is_left_as_it_is)
 	(void)fclose(file);
 	text[strcspn(text, "\n")] = '\0';
 	cr_assert_str_eq(text, line);
+}
+
+/* A full file, by hand: that is quicker. */
+static void fill(void)
+{
+	struct payee first = payee_of(0, 0x90, true);
+	char line[PAYEES_LINE_MAX];
+	FILE *file;
+
+	keep(&first);
+	file = fopen(path, "a");
+	cr_assert(file);
+	for (unsigned i = 1; i < PAYEES_MAX; i++) {
+		struct payee payee = payee_of(i, 0x90, true);
+
+		payees_line_encode(&payee, line);
+		(void)fprintf(file, "%s\n", line);
+	}
+	cr_assert_eq(fclose(file), 0);
+}
+
+static unsigned entries_count(const char *folder)
+{
+	DIR *open = opendir(folder);
+	unsigned count = 0;
+
+	cr_assert(open);
+	for (struct dirent *entry = readdir(open); entry; entry = readdir(open))
+		count += entry->d_name[0] != '.';
+	(void)closedir(open);
+	return count;
+}
+
+static unsigned lines_count(void)
+{
+	char text[PAYEES_LINE_MAX + 1];
+	unsigned count = 0;
+	FILE *file = fopen(path, "r");
+
+	cr_assert(file);
+	while (fgets(text, sizeof(text), file)) {
+		cr_assert_eq(text[strlen(text) - 1], '\n');
+		count++;
+	}
+	(void)fclose(file);
+	return count;
+}
+
+static void keep_for_ever(unsigned server)
+{
+	for (unsigned address = 0;; address++) {
+		struct payee payee = payee_of(server, (uint8_t)address, true);
+
+		if (payees_keep(path, &payee))
+			_exit(1);
+	}
+}
+
+Test(payees, who_is_killed_while_writing_leaves_the_old_or_the_new_file)
+{
+	char folder[sizeof(path)];
+
+	fill();
+	for (unsigned round = 0; round < 60; round++) {
+		struct payee payee = payee_of(round, 0, true), got;
+		pid_t child = fork();
+		int status;
+
+		cr_assert_geq(child, 0);
+		if (child == 0)
+			keep_for_ever(round);
+		(void)usleep(2000 + round * 731 % 15000);
+		cr_assert_eq(kill(child, SIGKILL), 0);
+		cr_assert_eq(waitpid(child, &status, 0), child);
+		cr_assert(WIFSIGNALED(status));
+		cr_assert_eq(payees_find(path, &payee, &got), 0);
+		cr_assert_eq(lines_count(), PAYEES_MAX);
+	}
+	/* What they left lies about once at most, and the next one uses it. */
+	keep(&(struct payee){.chain_id = 9});
+	(void)snprintf(folder, sizeof(folder), "%s/a/b", dir);
+	cr_assert_eq(entries_count(folder), 1);
+}
+
+Test(payees, of_two_at_once_none_forgets_what_the_other_wrote)
+{
+	enum { WRITERS = 4, EACH = 25 };
+	pid_t children[WRITERS];
+	struct payee got;
+	int status;
+
+	for (unsigned w = 0; w < WRITERS; w++) {
+		children[w] = fork();
+		cr_assert_geq(children[w], 0);
+		for (unsigned i = 0; children[w] == 0 && i < EACH; i++) {
+			struct payee payee = payee_of(w * EACH + i, 1, true);
+
+			if (payees_keep(path, &payee))
+				_exit(1);
+		}
+		if (children[w] == 0)
+			_exit(0);
+	}
+	for (unsigned w = 0; w < WRITERS; w++) {
+		cr_assert_eq(waitpid(children[w], &status, 0), children[w]);
+		cr_assert_eq(status, 0);
+	}
+	for (unsigned i = 0; i < WRITERS * EACH; i++) {
+		struct payee payee = payee_of(i, 0, false);
+
+		cr_assert_eq(payees_find(path, &payee, &got), 0, "%u", i);
+	}
 }
 
 Test(payees, the_path_is_that_of_the_data_folder)
