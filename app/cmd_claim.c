@@ -72,6 +72,7 @@ struct claiming {
 	enum until until;
 	bool is_live; /* a line on a terminal */
 	bool is_rejected;
+	bool is_delayed; /* the line says so */
 	struct claim_status last;
 	bool has_last;
 };
@@ -310,9 +311,10 @@ static void show(struct claiming *c, const struct claim_status *now)
 {
 	char text[PAY_TEXT_MAX * 2];
 
-	if (c->has_last && is_same(&c->last, now))
+	if (c->has_last && !c->is_delayed && is_same(&c->last, now))
 		return;
 	c->has_last = true;
+	c->is_delayed = false;
 	c->last = *now;
 	if (c->server.is_json) {
 		print_json(now);
@@ -323,6 +325,22 @@ static void show(struct claiming *c, const struct claim_status *now)
 		printf("\r\033[K%s", text);
 	else
 		printf("%s\n", text);
+	(void)fflush(stdout);
+}
+
+static void on_delayed(void *ctx, const char *why)
+{
+	struct claiming *c = ctx;
+	char text[PAY_TEXT_MAX * 2] = "not yet filed";
+
+	if (!c->is_live) {
+		complain("%s; trying again", why);
+		return;
+	}
+	if (c->has_last)
+		describe(c, &c->last, text, sizeof(text));
+	c->is_delayed = true;
+	printf("\r\033[K%s (%s; trying again)", text, why);
 	(void)fflush(stdout);
 }
 
@@ -377,7 +395,8 @@ static void remember_payee(const struct settings *s, const struct claiming *c)
 
 static int file_claim(const struct settings *s, struct claiming *c)
 {
-	struct pay_follow follow = {.changed = on_changed, .ctx = c};
+	struct pay_follow follow = {
+		.changed = on_changed, .delayed = on_delayed, .ctx = c};
 	uint64_t wait_ms = settings_ms(s, "wait");
 	int status;
 
@@ -385,7 +404,7 @@ static int file_claim(const struct settings *s, struct claiming *c)
 	c->until = (enum until)settings_word(s, "until");
 	c->is_live = !c->server.is_json && isatty(STDOUT_FILENO);
 	status = pay_server_claim(&c->server, &c->claim, &follow);
-	if (c->is_live && c->has_last)
+	if (c->is_live && (c->has_last || c->is_delayed))
 		printf("\n");
 	/* The server has taken it: it was for this payee. */
 	if (c->has_last && !c->is_rejected)

@@ -1,5 +1,6 @@
 #include "app/pay_server.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define ASK_EVERY_MS 2000 /* what a server does not tell by itself */
 #define RETRY_MAX_S  30
 #define WAIT_S       20
+#define TELL_LOSS_MS 2000 /* shorter ones are nobody's business */
 
 #define complain client_args_complain
 
@@ -127,6 +129,68 @@ void pay_server_release(struct pay_server *server)
 	bytes_erase(&server->key, sizeof(server->key));
 }
 
+/* ---- following a claim, either way ---- */
+
+/* Where it stands. */
+struct following {
+	const struct pay_follow *follow;
+	uint64_t end_ms;
+	bool is_filed;
+	bool is_delayed;              /* and that was told */
+	char why[PAY_SERVER_WHY_MAX]; /* so, or why it was refused */
+};
+
+static bool is_over(const struct following *f)
+{
+	return clock_mono_ms() >= f->end_ms;
+}
+
+/* So long, or the seconds that are left. */
+static unsigned at_most(const struct following *f, unsigned seconds)
+{
+	uint64_t now_ms = clock_mono_ms();
+	uint64_t left_s =
+		f->end_ms > now_ms ? (f->end_ms - now_ms + 999) / 1000 : 0;
+
+	return left_s < seconds ? (unsigned)left_s : seconds;
+}
+
+/* `why` is in place. */
+static void delay(struct following *f)
+{
+	if (!f->is_delayed && !client_args_stop)
+		f->follow->delayed(f->follow->ctx, f->why);
+	f->is_delayed = true;
+}
+
+static bool changed(struct following *f, const struct claim_status *status)
+{
+	f->is_filed = true;
+	f->is_delayed = false;
+	return f->follow->changed(f->follow->ctx, status);
+}
+
+/* It was neither refused nor followed to its end. */
+static void explain_end(const struct pay_server *server,
+			const struct following *f)
+{
+	const char *why = client_args_stop ? "interrupted"
+			  : f->is_delayed  ? f->why
+					   : "the time of --wait is over";
+
+	if (f->is_filed)
+		complain(server->usage,
+			 "%s. The claim is filed, and the server goes on with "
+			 "it. To follow it, run the same command again",
+			 why);
+	else
+		complain(server->usage,
+			 "%s. It is not known whether the claim was filed: run "
+			 "the same command again. However often it is filed, "
+			 "it counts once",
+			 why);
+}
+
 /* ---- HTTP ---- */
 
 static int exchange(struct pay_server *server, const char *method,
@@ -138,7 +202,8 @@ static int exchange(struct pay_server *server, const char *method,
 					    .url = url,
 					    .body = body,
 					    .answer_max = ANSWER_JSON_MAX,
-					    .timeout_ms = timeout_ms};
+					    .timeout_ms = timeout_ms,
+					    .stop = &client_args_stop};
 
 	(void)snprintf(url, sizeof(url), "%s%s", server->url, path);
 	return web_exchange(&request, out, why, PAY_SERVER_WHY_MAX);
@@ -195,20 +260,12 @@ static void pause_s(unsigned seconds)
 /* A claim that is filed over HTTP. */
 struct http_claim {
 	struct pay_server *server;
-	const struct pay_follow *follow;
+	struct following f;
 	char *body;
 	char path[64 + 2 * CLAIM_ID_SIZE];
-	uint64_t end_ms;
 	unsigned losses; /* in a row */
-	bool is_filed;
 	bool is_refused;
-	char why[PAY_SERVER_WHY_MAX];
 };
-
-static bool is_over(const struct http_claim *http)
-{
-	return client_args_stop || clock_mono_ms() >= http->end_ms;
-}
 
 /* No answer, or one that says «later». */
 static void wait_again(struct http_claim *http, uint32_t retry_after_s)
@@ -218,7 +275,8 @@ static void wait_again(struct http_claim *http, uint32_t retry_after_s)
 				  : 1u << (http->losses < 4 ? http->losses : 4);
 
 	http->losses++;
-	pause_s(wait_s < RETRY_MAX_S ? wait_s : RETRY_MAX_S);
+	delay(&http->f);
+	pause_s(at_most(&http->f, wait_s < RETRY_MAX_S ? wait_s : RETRY_MAX_S));
 }
 
 /* Returns false when the claim is done with, either way. */
@@ -229,28 +287,28 @@ static bool take_answer(struct http_claim *http,
 	char id[2 * CLAIM_ID_SIZE + 1];
 
 	if (answer->status == 429 || answer->status >= 500) {
-		explain(answer, http->why);
+		explain(answer, http->f.why);
 		wait_again(http, answer->retry_after_s);
 		return true;
 	}
-	if (answer->status == 404 && http->is_filed) {
-		http->is_filed = false; /* file it again */
-		explain(answer, http->why);
+	if (answer->status == 404 && http->f.is_filed) {
+		http->f.is_filed = false; /* file it again */
+		explain(answer, http->f.why);
 		wait_again(http, 0);
 		return true;
 	}
 	if (claim_json_read(answer->body ? answer->body : "", answer->size,
 			    &status)) {
-		explain(answer, http->why);
+		explain(answer, http->f.why);
 		http->is_refused = true;
 		return false;
 	}
 	http->losses = 0;
-	http->is_filed = true;
 	hex_encode(status.claim_id, CLAIM_ID_SIZE, id);
 	(void)snprintf(http->path, sizeof(http->path),
-		       "/v1/claims/%s?wait=%u&rev=%u", id, WAIT_S, status.rev);
-	return http->follow->changed(http->follow->ctx, &status);
+		       "/v1/claims/%s?wait=%u&rev=%u", id,
+		       at_most(&http->f, WAIT_S), status.rev);
+	return changed(&http->f, &status);
 }
 
 static bool step(struct http_claim *http)
@@ -259,40 +317,44 @@ static bool step(struct http_claim *http)
 	bool goes_on;
 	int err;
 
-	if (http->is_filed)
+	if (http->f.is_filed)
 		err = exchange(http->server, "GET", http->path, NULL,
 			       WAIT_S * 1000 + http->server->timeout_ms,
-			       &answer, http->why);
+			       &answer, http->f.why);
 	else
 		err = exchange(http->server, "POST", "/v1/claims", http->body,
-			       http->server->timeout_ms, &answer, http->why);
-	if (err) {
+			       http->server->timeout_ms, &answer, http->f.why);
+	if (err == ERR_SYNTAX)
+		http->is_refused = true;
+	else if (err)
 		wait_again(http, 0);
-		return err != ERR_SYNTAX;
-	}
+	if (err)
+		return !http->is_refused;
 	goes_on = take_answer(http, &answer);
 	web_answer_release(&answer);
 	return goes_on;
 }
 
 static int http_claim(struct pay_server *server, const struct claim *claim,
-		      const struct pay_follow *follow)
+		      const struct following *f)
 {
-	struct http_claim http = {.server = server,
-				  .follow = follow,
-				  .body = claim_json_encode(claim),
-				  .end_ms = clock_mono_ms() + follow->wait_ms};
-	bool goes_on = http.body != NULL;
+	struct http_claim http = {
+		.server = server, .f = *f, .body = claim_json_encode(claim)};
+	bool goes_on = true;
 
-	while (goes_on && !is_over(&http))
+	if (!http.body) {
+		complain(server->usage, "out of memory");
+		return EXIT_FAILED;
+	}
+	while (goes_on && !client_args_stop && !is_over(&http.f))
 		goes_on = step(&http);
 	free(http.body);
-	if (!goes_on && http.is_filed && !http.is_refused)
+	if (!goes_on && !http.is_refused)
 		return EXIT_OK;
-	complain(server->usage, "%s",
-		 http.why[0] ? http.why
-			     : "the claim is filed; it was not followed to its "
-			       "end. Filing it again is safe");
+	if (http.is_refused)
+		complain(server->usage, "%s", http.f.why);
+	else
+		explain_end(server, &http.f);
 	return EXIT_FAILED;
 }
 
@@ -304,13 +366,11 @@ struct talk {
 	struct wmpay question;
 	struct wmpay_entitlement *entitlement;
 	struct pay_offer *offer;
-	const struct pay_follow *follow;
+	struct following *f; /* NULL: no claim */
 	uint8_t claim_id[CLAIM_ID_SIZE];
-	bool is_filed;
 	uint64_t asked_ms;
-	uint64_t end_ms;
 	uint64_t retry_ms; /* file again then; 0: no */
-	char why[PAY_SERVER_WHY_MAX];
+	uint64_t lost_ms;  /* not connected since; 0: connected */
 };
 
 static void on_ready(void *ctx, struct client_pay *pay)
@@ -318,26 +378,28 @@ static void on_ready(void *ctx, struct client_pay *pay)
 	struct talk *talk = ctx;
 
 	talk->asked_ms = clock_mono_ms();
+	talk->retry_ms = talk->lost_ms = 0;
 	client_pay_send(pay, &talk->question);
 }
 
 static void on_error(struct talk *talk, struct client_pay *pay,
 		     const struct wmpay_error *error)
 {
-	unsigned wait_s =
-		error->retry_after_s ? error->retry_after_s : RETRY_MAX_S;
+	struct following *f = talk->f;
+	uint32_t wait_s = error->retry_after_s;
 
-	(void)snprintf(talk->why, sizeof(talk->why), "%s", error->text);
-	if (talk->follow && error->code >= INTAKE_RATE_LIMITED)
-		talk->retry_ms =
-			clock_mono_ms() +
-			1000 * (uint64_t)(wait_s < RETRY_MAX_S ? wait_s
-							       : RETRY_MAX_S);
-	else if (talk->follow && talk->is_filed &&
-		 error->code == INTAKE_UNKNOWN_CLAIM)
-		talk->retry_ms = clock_mono_ms() + 1000;
-	else
-		client_pay_end(pay, ERR_DENIED, talk->why);
+	if (f && f->is_filed && error->code == INTAKE_UNKNOWN_CLAIM) {
+		f->is_filed = false; /* file it again */
+		wait_s = 1;
+	} else if (!f || error->code < INTAKE_RATE_LIMITED) {
+		client_pay_end(pay, ERR_DENIED, error->text);
+		return;
+	}
+	if (wait_s == 0 || wait_s > RETRY_MAX_S)
+		wait_s = RETRY_MAX_S;
+	talk->retry_ms = clock_mono_ms() + 1000 * (uint64_t)wait_s;
+	(void)snprintf(f->why, sizeof(f->why), "%s", error->text);
+	delay(f);
 }
 
 static void on_status(struct talk *talk, struct client_pay *pay,
@@ -359,12 +421,11 @@ static void on_status(struct talk *talk, struct client_pay *pay,
 		.expiry_s = in->expiry_s,
 		.retry_after_s = in->retry_after_s};
 
-	if (!talk->follow)
+	if (!talk->f)
 		return;
 	if (msg->request_id == talk->question.request_id) {
 		memcpy(talk->claim_id, in->claim_id, CLAIM_ID_SIZE);
-		talk->is_filed = true;
-	} else if (!talk->is_filed ||
+	} else if (!talk->f->is_filed ||
 		   memcmp(talk->claim_id, in->claim_id, CLAIM_ID_SIZE) != 0) {
 		return; /* of another claim */
 	}
@@ -374,7 +435,7 @@ static void on_status(struct talk *talk, struct client_pay *pay,
 	/* What is known already is told in short: ask for the whole. */
 	if (msg->request_id == talk->question.request_id)
 		talk->asked_ms = 0;
-	if (!talk->follow->changed(talk->follow->ctx, &status))
+	if (!changed(talk->f, &status))
 		client_pay_end(pay, 0, NULL);
 }
 
@@ -421,23 +482,38 @@ static void on_message(void *ctx, struct client_pay *pay,
 	}
 }
 
+/* Not connected: it is tried again until the time is over. */
+static void on_away(struct talk *talk, const struct client_pay *pay,
+		    uint64_t now_ms)
+{
+	struct following *f = talk->f;
+
+	if (!talk->lost_ms)
+		talk->lost_ms = now_ms;
+	if (now_ms < talk->lost_ms + TELL_LOSS_MS || !*client_pay_why(pay))
+		return;
+	(void)snprintf(f->why, sizeof(f->why), "%s", client_pay_why(pay));
+	delay(f);
+}
+
 static void on_idle(void *ctx, struct client_pay *pay, uint64_t now_ms)
 {
 	struct talk *talk = ctx;
 	struct wmpay ask = {.code = WMPAY_GET_CLAIM, .request_id = 2};
 
-	if (!talk->follow)
+	if (!talk->f)
 		return;
-	if (now_ms >= talk->end_ms) {
-		client_pay_end(pay, ERR_TIMEOUT,
-			       "the claim is filed; it was not followed to its "
-			       "end. Filing it again is safe");
+	if (is_over(talk->f)) {
+		client_pay_end(pay, ERR_TIMEOUT, NULL);
+	} else if (!pay->conn) {
+		on_away(talk, pay, now_ms);
 	} else if (talk->retry_ms) {
 		if (now_ms >= talk->retry_ms) {
 			talk->retry_ms = 0;
 			client_pay_send(pay, &talk->question);
 		}
-	} else if (talk->is_filed && now_ms >= talk->asked_ms + ASK_EVERY_MS) {
+	} else if (talk->f->is_filed &&
+		   now_ms >= talk->asked_ms + ASK_EVERY_MS) {
 		talk->asked_ms = now_ms;
 		memcpy(ask.u.claim_id, talk->claim_id, CLAIM_ID_SIZE);
 		client_pay_send(pay, &ask);
@@ -453,11 +529,36 @@ static int run_talk(struct talk *talk, char *why)
 	int err;
 
 	config.ctx = talk;
-	if (talk->follow)
-		config.retries_max = 10;
+	if (talk->f)
+		config.retries_max = UINT_MAX; /* until its time is over */
 	err = client_pay(&config, &pay, short_why);
 	(void)snprintf(why, PAY_SERVER_WHY_MAX, "%s", short_why);
 	return err;
+}
+
+static int p2p_claim(struct pay_server *server, const struct claim *claim,
+		     struct following *f)
+{
+	struct talk talk = {.server = server,
+			    .question = {.code = WMPAY_CLAIM, .request_id = 1},
+			    .f = f};
+	char why[PAY_SERVER_WHY_MAX] = "";
+	int err;
+
+	talk.question.u.claim = *claim;
+	err = run_talk(&talk, why);
+	if (!err)
+		return EXIT_OK;
+	if (err == ERR_DENIED) {
+		complain(server->usage, "%s", why);
+		return EXIT_FAILED;
+	}
+	if (err != ERR_TIMEOUT || why[0]) {
+		memcpy(f->why, why, sizeof(f->why));
+		f->is_delayed = true;
+	}
+	explain_end(server, f);
+	return EXIT_FAILED;
 }
 
 /* ---- both ---- */
@@ -518,19 +619,11 @@ bool pay_server_next_offer(struct pay_server *server,
 int pay_server_claim(struct pay_server *server, const struct claim *claim,
 		     const struct pay_follow *follow)
 {
-	struct talk talk = {.server = server,
-			    .question = {.code = WMPAY_CLAIM, .request_id = 1},
-			    .follow = follow,
-			    .end_ms = clock_mono_ms() + follow->wait_ms};
-	char why[PAY_SERVER_WHY_MAX] = "";
+	struct following f = {.follow = follow,
+			      .end_ms = clock_mono_ms() + follow->wait_ms};
 
-	if (server->is_http)
-		return http_claim(server, claim, follow);
-	talk.question.u.claim = *claim;
-	if (run_talk(&talk, why) == 0)
-		return EXIT_OK;
-	complain(server->usage, "%s", why);
-	return EXIT_FAILED;
+	return server->is_http ? http_claim(server, claim, &f)
+			       : p2p_claim(server, claim, &f);
 }
 
 int pay_server_entitlement(struct pay_server *server,

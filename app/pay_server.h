@@ -64,11 +64,14 @@ bool pay_server_next_offer(struct pay_server *server,
 /*
  * File a claim and follow it. `changed` is called with what the server says,
  * the first time and whenever it is asked or tells; it returns false when that
- * is enough. Files the claim again after a loss: that is always safe. EXIT_OK,
- * or the status after a message.
+ * is enough. `delayed` is called once when there is no answer, or one that says
+ * «later», and again only after the next change; it goes on by itself. Files
+ * the claim again after a loss: that is always safe. EXIT_OK, or the status
+ * after a message, which says whether it is filed.
  */
 struct pay_follow {
 	bool (*changed)(void *ctx, const struct claim_status *status);
+	void (*delayed)(void *ctx, const char *why);
 	void *ctx;
 	unsigned wait_ms; /* in all; then EXIT_FAILED */
 };

@@ -36,6 +36,19 @@ static size_t on_bytes(char *in, size_t one, size_t count, void *ctx)
 	return len;
 }
 
+/* Called when something moves, and each second when nothing does. */
+static int on_progress(void *ctx, curl_off_t down_all, curl_off_t down,
+		       curl_off_t up_all, curl_off_t up)
+{
+	const struct web_request *request = ctx;
+
+	(void)down_all;
+	(void)down;
+	(void)up_all;
+	(void)up;
+	return *request->stop != 0;
+}
+
 static int err_from_curl(CURLcode code, const struct growing *g)
 {
 	if (g->err)
@@ -45,6 +58,8 @@ static int err_from_curl(CURLcode code, const struct growing *g)
 		return 0;
 	case CURLE_OPERATION_TIMEDOUT:
 		return ERR_TIMEOUT;
+	case CURLE_ABORTED_BY_CALLBACK:
+		return ERR_CLOSED;
 	case CURLE_OUT_OF_MEMORY:
 		return ERR_NOMEM;
 	case CURLE_URL_MALFORMAT:
@@ -67,6 +82,13 @@ static struct curl_slist *headers_of(const struct web_request *request)
 	return list;
 }
 
+static void set_stop(CURL *curl, const struct web_request *request)
+{
+	(void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	(void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	(void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, request);
+}
+
 static void set_options(CURL *curl, const struct web_request *request,
 			struct growing *growing)
 {
@@ -81,6 +103,8 @@ static void set_options(CURL *curl, const struct web_request *request,
 	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, growing);
+	if (request->stop)
+		set_stop(curl, request);
 	if (request->unix_path)
 		(void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH,
 				       request->unix_path);
@@ -116,8 +140,9 @@ int web_exchange(const struct web_request *request, struct web_answer *out,
 	curl_easy_cleanup(curl);
 	if (err) {
 		(void)snprintf(why, why_size, "%s",
-			       err == ERR_RANGE ? "the answer is too long"
-						: curl_easy_strerror(code));
+			       err == ERR_RANGE    ? "the answer is too long"
+			       : err == ERR_CLOSED ? "interrupted"
+						   : curl_easy_strerror(code));
 		free(growing.bytes);
 		return err;
 	}

@@ -7,6 +7,7 @@
  *
  * Thread: any; a call waits.
  */
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ struct web_request {
 	const char *body;      /* JSON; NULL: none */
 	size_t answer_max;
 	unsigned timeout_ms;
+	/* Looked at each second: nonzero ends it with ERR_CLOSED. Or NULL. */
+	const volatile sig_atomic_t *stop;
 };
 struct web_answer {
 	unsigned status;
@@ -28,7 +31,8 @@ struct web_answer {
 
 /*
  * 0 with whatever status came, or ERR_SYNTAX (the URL), ERR_TIMEOUT,
- * ERR_RANGE (too long an answer), ERR_IO, ERR_NOMEM with a sentence in `why`.
+ * ERR_RANGE (too long an answer), ERR_CLOSED (stopped), ERR_IO, ERR_NOMEM with
+ * a sentence in `why`.
  */
 int web_exchange(const struct web_request *request, struct web_answer *out,
 		 char *why, size_t why_size);

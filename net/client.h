@@ -149,11 +149,11 @@ struct client_pay {
 	/* A message came, borrowed for the call. */
 	void (*message)(void *ctx, struct client_pay *pay,
 			const struct wmpay *msg);
-	/* About twenty times a second while connected; may be NULL. */
+	/* About twenty times a second; may be NULL. */
 	void (*idle)(void *ctx, struct client_pay *pay, uint64_t now_ms);
 
-	struct client *client; /* from here on client_pay()'s own */
-	struct client_conn *conn;
+	struct client *client;    /* from here on client_pay()'s own */
+	struct client_conn *conn; /* NULL: not connected just now */
 	uint64_t answer_ms; /* an answer is due by then; 0: none awaited */
 };
 
@@ -164,8 +164,11 @@ struct client_pay {
  */
 int client_pay(const struct client_config *config, struct client_pay *pay,
 	       char *why);
-/* From the functions above: send, and await an answer in config.timeout_ms. */
+/* From the functions above while connected: send, and await an answer in
+ * config.timeout_ms. */
 void client_pay_send(struct client_pay *pay, const struct wmpay *msg);
+/* Why a connection was lost or not made, the last time; borrowed. */
+const char *client_pay_why(const struct client_pay *pay);
 /* From the functions above; `why` is for err != 0. */
 void client_pay_end(struct client_pay *pay, int err, const char *why);
 

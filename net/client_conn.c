@@ -16,6 +16,7 @@
 #define STATUS_WAIT_MS 10000
 #define RETRY_FIRST_MS 100
 #define RETRY_LAST_MS  3000
+#define RETRY_STEPS    8 /* from there on each wait is the last */
 #define END_WAIT_MS    4000
 #define QUEUE_MAX      (64u << 20)
 #define QUEUE_LOW      (4u << 20)
@@ -173,8 +174,11 @@ static void on_drained(void *ctx, struct link *link)
 static void retry_later(struct client_conn *conn, const char *why)
 {
 	struct client *client = conn->client;
-	unsigned wait_ms = RETRY_FIRST_MS << (conn->failures * 2);
+	unsigned wait_ms = conn->failures < RETRY_STEPS
+				   ? RETRY_FIRST_MS << (conn->failures * 2)
+				   : RETRY_LAST_MS;
 
+	(void)snprintf(conn->why, sizeof(conn->why), "%s", why);
 	if (conn->failures >= client->config->retries_max) {
 		client_end(client, ERR_CLOSED, "connection %u: %s",
 			   conn->index + 1, why);
@@ -205,7 +209,7 @@ static void on_closed(void *ctx, struct link *link, const struct link_end *end)
 	struct client_conn *conn = ctx;
 	struct client *client = conn->client;
 	bool was_ready = conn->is_ready;
-	char why[128];
+	char why[sizeof(conn->why)];
 
 	(void)link;
 	conn->link = NULL;

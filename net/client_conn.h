@@ -25,6 +25,7 @@ struct client_conn {
 	bool is_ready;      /* Status has come */
 	bool confirms;      /* the server will */
 	unsigned failures;  /* since the last success */
+	char why[128];      /* it was lost, the last time */
 	uint64_t dial_ms;   /* next try; 0: none due */
 	uint64_t status_ms; /* Status is due by then; 0: none awaited */
 	void *owner;        /* the user's state */

@@ -48,7 +48,7 @@ static void on_tick(void *ctx, uint64_t now_ms)
 	if (pay->answer_ms && now_ms >= pay->answer_ms)
 		client_end(pay->client, ERR_TIMEOUT,
 			   "the server does not answer");
-	else if (pay->conn && pay->idle)
+	else if (pay->idle)
 		pay->idle(pay->client->config->ctx, pay, now_ms);
 }
 
@@ -81,6 +81,11 @@ void client_pay_send(struct client_pay *pay, const struct wmpay *msg)
 	}
 	pay->answer_ms = clock_mono_ms() + pay->client->config->timeout_ms;
 	(void)link_send_bytes(pay->conn->link, CAP_WMPAY, msg->code, out, len);
+}
+
+const char *client_pay_why(const struct client_pay *pay)
+{
+	return pay->client->conns[0].why;
 }
 
 void client_pay_end(struct client_pay *pay, int err, const char *why)

@@ -69,25 +69,32 @@ function userData() {
 	return userDir
 }
 
+/* Start a command. Answers {child, out}: out.stdout and out.stderr grow. */
+export function begin(args, env = {}) {
+	const child = launch(RESTANTE, args, {
+		stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, XDG_DATA_HOME: userData(), ...env },
+	})
+	const out = { stdout: '', stderr: '' }
+	for (const name of ['stdout', 'stderr']) {
+		child[name].setEncoding('utf8')
+		child[name].on('data', (data) => { out[name] += data })
+	}
+	child.stdin.on('error', () => {})
+	return { child, out }
+}
+
 /*
  * Run a command to its end. Answers {code, signal, stdout, stderr}; `input`
  * goes to its standard input.
  */
 export async function run(args, { input, ms = 60000, env } = {}) {
-	const child = launch(RESTANTE, args, {
-		stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, XDG_DATA_HOME: userData(), ...env },
-	})
-	const out = { stdout: [], stderr: [] }
-	child.stdout.on('data', (data) => out.stdout.push(data))
-	child.stderr.on('data', (data) => out.stderr.push(data))
-	child.stdin.on('error', () => {})
+	const { child, out } = begin(args, env)
 	child.stdin.end(input)
 	try {
 		const end = await within(ms, `end of restante ${args[0]}`, child.exited)
-		const stderr = Buffer.concat(out.stderr).toString()
-		if (SANITIZER.test(stderr))
-			throw new Error(`a sanitizer spoke:\n${stderr}`)
-		return { ...end, stdout: Buffer.concat(out.stdout).toString(), stderr }
+		if (SANITIZER.test(out.stderr))
+			throw new Error(`a sanitizer spoke:\n${out.stderr}`)
+		return { ...end, ...out }
 	} finally {
 		child.kill('SIGKILL')
 	}
