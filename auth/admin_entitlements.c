@@ -37,16 +37,9 @@ static json_t *credits_value(struct admin_call *call,
 	return list;
 }
 
-uint64_t entitlement_grace(struct admin_call *call, const uint8_t *node,
-			   const struct entitlement *ent)
+uint64_t entitlement_grace(const struct admin_call *call)
 {
-	struct entitlement again;
-	uint64_t grace_end_s = 0;
-
-	if (payments_entitlement(call->payments, node, &again, &grace_end_s) ||
-	    grace_end_s < ent->expiry_s)
-		return 0;
-	return grace_end_s - ent->expiry_s;
+	return gate_rules(payments_gate(call->payments)).grace_s;
 }
 
 static json_t *node_value(struct admin_call *call, const uint8_t *node,
@@ -70,16 +63,13 @@ static bool on_node(void *ctx, const uint8_t *node,
 		    const struct entitlement *ent)
 {
 	struct listing *l = ctx;
+	uint64_t grace_s = entitlement_grace(l->call);
 
-	if (!l->has_grace)
-		l->grace_s = entitlement_grace(l->call, node, ent);
-	l->has_grace = true;
 	if (l->wanted &&
 	    strcmp(l->wanted,
-		   entitlement_standing(ent, l->grace_s, clock_wall_s())) != 0)
+		   entitlement_standing(ent, grace_s, clock_wall_s())) != 0)
 		return true;
-	call_append(l->call, l->list,
-		    node_value(l->call, node, ent, l->grace_s));
+	call_append(l->call, l->list, node_value(l->call, node, ent, grace_s));
 	return !listing_is_full(l);
 }
 
@@ -193,8 +183,7 @@ static void show_node(struct admin_call *call,
 	}
 	memcpy(n.node, node, SECP_PUBLIC_SIZE);
 	n.list = json_array();
-	root = node_value(call, node, &ent,
-			  entitlement_grace(call, node, &ent));
+	root = node_value(call, node, &ent, entitlement_grace(call));
 	if (ledger_each_entry(call->ledger, on_entry, &n))
 		call->is_bad = true;
 	call_put(call, root, "ledger", n.list);

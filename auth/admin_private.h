@@ -64,8 +64,6 @@ struct listing {
 	uint64_t max;
 	const char *wanted; /* a standing or a state; NULL: all */
 	bool needs_look;    /* only claims that need one */
-	uint64_t grace_s;
-	bool has_grace;
 };
 bool listing_is_full(const struct listing *listing);
 
@@ -73,9 +71,7 @@ bool listing_is_full(const struct listing *listing);
 
 const char *entitlement_standing(const struct entitlement *ent,
 				 uint64_t grace_s, uint64_t now_s);
-/* The grace in force, from how the facade shows it for any node. */
-uint64_t entitlement_grace(struct admin_call *call, const uint8_t *node,
-			   const struct entitlement *ent);
+uint64_t entitlement_grace(const struct admin_call *call);
 const char *entry_type_text(uint8_t type);
 
 void entitlements_list(struct admin_call *call);

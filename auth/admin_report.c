@@ -26,8 +26,6 @@ struct received {
 };
 struct totals {
 	struct admin_call *call;
-	uint64_t grace_s;
-	bool has_grace;
 	uint64_t active, in_grace, expired, suspended, without_end;
 	uint64_t units, grants;
 	struct received received[RECEIVED_MAX];
@@ -39,12 +37,10 @@ static bool count_node(void *ctx, const uint8_t *node,
 		       const struct entitlement *ent)
 {
 	struct totals *t = ctx;
-	const char *what;
+	const char *what = entitlement_standing(ent, entitlement_grace(t->call),
+						clock_wall_s());
 
-	if (!t->has_grace)
-		t->grace_s = entitlement_grace(t->call, node, ent);
-	t->has_grace = true;
-	what = entitlement_standing(ent, t->grace_s, clock_wall_s());
+	(void)node;
 	t->active += strcmp(what, "active") == 0;
 	t->in_grace += strcmp(what, "in_grace") == 0;
 	t->expired += strcmp(what, "expired") == 0;
@@ -182,8 +178,6 @@ struct csv {
 	char *text;
 	size_t size;
 	struct reasons *reasons; /* of what was done by hand */
-	uint64_t grace_s;
-	bool has_grace;
 };
 
 static void csv_time(uint64_t at_s, char out[static CSV_TIME_SIZE])
@@ -293,14 +287,12 @@ static bool csv_node(void *ctx, const uint8_t *node,
 	char expiry[CSV_TIME_SIZE], created[CSV_TIME_SIZE];
 	char text[2 * SECP_PUBLIC_SIZE + 1];
 
-	if (!csv->has_grace)
-		csv->grace_s = entitlement_grace(csv->call, node, ent);
-	csv->has_grace = true;
 	csv_time(ent->expiry_s, expiry);
 	csv_time(ent->created_s, created);
 	hex_encode(node, SECP_PUBLIC_SIZE, text);
 	(void)fprintf(csv->out, "%s,%s,%s,%s,%u,%" PRIu32 "\n", text,
-		      entitlement_standing(ent, csv->grace_s, clock_wall_s()),
+		      entitlement_standing(ent, entitlement_grace(csv->call),
+					   clock_wall_s()),
 		      expiry, created, (unsigned)ent->flags, ent->unsettled);
 	return true;
 }

@@ -320,6 +320,42 @@ Test(admin, an_export_and_a_list_say_the_same_of_a_node)
 	free(csv);
 }
 
+/* Of some other node, whose record comes first. */
+static void give_no_end_before(void)
+{
+	uint8_t private[SECP_PRIVATE_SIZE] = {[31] = 9};
+	char text[2 * SECP_PUBLIC_SIZE + 1];
+	struct secp_key key;
+
+	do {
+		private[31]++;
+		cr_assert_eq(secp_key_from_private(private, &key), 0);
+	} while (memcmp(key.public, t.node.public, SECP_PUBLIC_SIZE) > 0);
+	hex_encode(key.public, SECP_PUBLIC_SIZE, text);
+	EXPECT("entitlements.grant", 200, "node", text, "seconds", "0",
+	       "reason", "family");
+}
+
+Test(admin, grace_is_that_of_the_settings_whoever_comes_first)
+{
+	json_t *root;
+	char *csv;
+
+	give_no_end_before();
+	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds", "1",
+	       "reason", "a taste");
+	(void)usleep(2100000);
+	root = ASK("entitlements.list", 200, "standing", "in_grace");
+	cr_assert_eq(json_array_size(root), 1);
+	json_decref(root);
+	csv = export("entitlements.export");
+	cr_assert(strstr(csv, ",in_grace,"), "%s", csv);
+	free(csv);
+	root = ASK("stats", 200, "limit", "");
+	cr_assert_eq(json_integer_value(json_object_get(root, "in_grace")), 1);
+	json_decref(root);
+}
+
 Test(admin, what_cannot_be_counted_is_refused_and_nothing_is_lost)
 {
 	EXPECT("entitlements.grant", 200, "node", t.node_text, "seconds",
