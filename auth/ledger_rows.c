@@ -444,6 +444,9 @@ int rows_refold(struct group *group, const uint8_t *node,
 			fold_deadline(group, node, &entry, ent);
 	}
 	ledger_walk_release(&walk);
+	/* The record is full, not the disk: it concerns this one alone. */
+	if (err == ERR_FULL)
+		err = ERR_RANGE;
 	return err ? err : group->tx.err;
 }
 

@@ -57,7 +57,8 @@ void rows_store_entry(struct group *group, const uint8_t *node, uint64_t seq,
  * the errors of fold_apply(), then nothing is written. */
 int rows_append_entry(struct group *group, const uint8_t *node,
 		      struct entitlement *ent, struct entry *entry);
-/* The record anew, from all entries (§12.3). 0 or ERR_CORRUPT. */
+/* The record anew, from all entries (§12.3). 0, ERR_CORRUPT, or ERR_RANGE: it
+ * has no room for what is left. */
 int rows_refold(struct group *group, const uint8_t *node,
 		struct entitlement *ent);
 int rows_refold_and_store(struct group *group, const uint8_t *node);

@@ -347,6 +347,16 @@ static int pay_in(unsigned token, const uint8_t hash[static 32], uint64_t value,
 	return paying_find(&p, &f);
 }
 
+/* Tokens 1 to 48, in three offers. */
+static void offer_many(uint8_t hash[static 3][32])
+{
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_eq(paying_offer_of(&p, 2 + i, PAYING_START_S - 100,
+					     PAYING_START_S + 86400, 100,
+					     1 + 16 * i, 16, hash[i]),
+			     0);
+}
+
 /* A record has room for credit in 32 tokens. */
 Test(ledger, a_token_too_many_is_refused_and_not_lost)
 {
@@ -356,11 +366,7 @@ Test(ledger, a_token_too_many_is_refused_and_not_lost)
 	struct claim_view view;
 	struct claim claim, other;
 
-	for (unsigned i = 0; i < 3; i++)
-		cr_assert_eq(paying_offer_of(&p, 2 + i, PAYING_START_S - 100,
-					     PAYING_START_S + 86400, 100,
-					     1 + 16 * i, 16, hash[i]),
-			     0);
+	offer_many(hash);
 	for (unsigned i = 0; i < 32; i++)
 		cr_assert_eq(pay_in(1 + i, hash[i / 16], 50, &claim), 0);
 	cr_assert_eq(paying_record(&p, 1).credits_count, 32);
@@ -383,6 +389,36 @@ Test(ledger, a_token_too_many_is_refused_and_not_lost)
 	mine(&claim, 150, 201, 1, 206);
 	expect(&claim, CLAIM_ACTIVE, 0);
 	cr_assert_eq(paying_record(&p, 1).credits_count, 32);
+}
+
+/* What is taken back may leave credit where there was none. */
+Test(ledger, a_token_too_many_after_a_loss_holds_nobody_up)
+{
+	struct ledger_task task;
+	struct claim gone, claim, other = paying_claim(&p, 2, 2);
+	struct finding found[2];
+	uint8_t hash[3][32];
+
+	offer_many(hash);
+	for (unsigned i = 0; i < 31; i++)
+		cr_assert_eq(pay_in(1 + i, hash[i / 16], 50, &claim), 0);
+	cr_assert_eq(pay_in(33, hash[2], 40, &gone), 0);
+	cr_assert_eq(pay_in(33, hash[2], 60, &claim), 0);
+	cr_assert_eq(pay_in(32, hash[1], 50, &claim), 0);
+	cr_assert_eq(paying_record(&p, 1).credits_count, 32);
+	lose(&gone, FINDING_ABSENT, 210);
+	paying_pass(&p, 3601);
+	cr_assert_eq(paying_file(&p, &other, &task), 0);
+	found[0] = paying_gone(&p, &gone, FINDING_ABSENT, 220);
+	found[1] = paying_mined(&p, &other, 100, 201, 1, 206);
+	task = (struct ledger_task){
+		.op = LEDGER_BATCH, .findings = found, .findings_count = 2};
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect(&other, CLAIM_ACTIVE, 0);
+	cr_assert_eq(ledger_store_err(p.ledger), 0);
+	/* It stays as it was, and due. */
+	expect(&gone, CLAIM_REORGED, 0);
+	cr_assert(paying_view(&p, &gone).is_credited);
 }
 
 Test(ledger, capped_credit_is_converted_after_expiry)
