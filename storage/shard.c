@@ -257,6 +257,9 @@ static void quarantine(struct shard *shard, const char *name)
 	char from[SLICE_PATH_MAX], to[SLICE_PATH_MAX + 64];
 
 	slice_path(shard, name, from);
+	/* Whoever cleared up may have taken the folder, too. */
+	(void)snprintf(to, sizeof(to), "%s/quarantine", shard->common->dir);
+	(void)mkdir(to, 0700);
 	for (unsigned i = 0; i < 1000; i++) {
 		int len =
 			snprintf(to, sizeof(to), "%s/quarantine/shard-%03u-%s",

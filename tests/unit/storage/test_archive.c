@@ -633,6 +633,25 @@ Test(archive, damage_is_counted_while_it_is_moved)
 	} while (atomic_load(&aside_count) == 0);
 }
 
+Test(archive, damage_is_moved_although_the_folder_was_cleared_away)
+{
+	struct archive_query query = query_all();
+	char path[TEMPDIR_MAX + 64];
+	uint32_t n;
+
+	fill_days(5, 90);
+	slice_file(path, sizeof(path), 1, 2);
+	spoil_runs(path);
+	(void)snprintf(path, sizeof(path), "%s/quarantine", dir);
+	cr_assert_eq(rmdir(path), 0);
+	n = read_all(&query, 50, OUT_SIZE, numbers);
+	cr_assert_lt(n, 450);
+	for (unsigned i = 0; i < 5000 && atomic_load(&aside_count) == 0; i++)
+		usleep(1000);
+	expect_quarantined(1);
+	cr_assert_eq(put_items(items, 450), (int)(450 - n));
+}
+
 /* ---- retention ---- */
 
 Test(archive, slices_past_their_time_are_removed_and_no_others)
