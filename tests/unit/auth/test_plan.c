@@ -86,6 +86,36 @@ Test(plan, outcomes_have_their_names)
 	}
 }
 
+/* What is left of a number of units when its upper bits are lost. */
+Test(plan, more_units_than_64_bits_hold_are_capped)
+{
+	static const char *const values[] = {
+		"18446744073709551615", /* 2^64 - 1 */
+		"18446744073709551616",
+		"18446744073709551617",
+		"340282366920938463463374607431768211456", /* 2^128 */
+		"57896044618658097711785492504343953926634992332820282019728792"
+		"003956564819968", /* 2^255 */
+	};
+	struct plan_terms terms = {amount("1"), 10, 1, 24};
+	struct plan_result got;
+	struct u256 zero = {0};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		struct u256 value = amount(values[i]);
+		struct u256 spent = u256_from_u64(24);
+		struct u256 left;
+
+		cr_assert_eq(plan_apply(&terms, &value, &zero, 1000, 0, &got),
+			     0);
+		cr_assert_eq(got.units, 24, "%s", values[i]);
+		cr_assert_eq(got.outcome, PLAN_CAPPED);
+		cr_assert_eq(got.expiry_s, 1240);
+		cr_assert_eq(u256_sub(&value, &spent, &left), 0);
+		cr_assert_eq(u256_compare(&got.credit, &left), 0);
+	}
+}
+
 Test(plan, times_that_overflow_are_refused_and_change_nothing)
 {
 	struct plan_terms terms = {amount("1"), UINT64_MAX, 1, 2};
@@ -95,6 +125,15 @@ Test(plan, times_that_overflow_are_refused_and_change_nothing)
 
 	cr_assert_eq(plan_apply(&terms, &value, &zero, 1, 0, &got), ERR_RANGE);
 	cr_assert_eq(got.units, 77);
+	/* One unit ends with the last second there is, or after it. */
+	terms.unit_s = UINT64_MAX - 1000;
+	terms.max_units = 1;
+	cr_assert_eq(plan_apply(&terms, &value, &zero, 1001, 0, &got),
+		     ERR_RANGE);
+	cr_assert_eq(got.units, 77);
+	cr_assert_eq(plan_apply(&terms, &value, &zero, 1000, 0, &got), 0);
+	cr_assert_eq(got.units, 1);
+	cr_assert_eq(got.expiry_s, UINT64_MAX);
 }
 
 /* Invariant 4 of §12.3, over many values. */
