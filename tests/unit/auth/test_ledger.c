@@ -297,6 +297,18 @@ Test(ledger, block_time_chooses_the_price)
 	cr_assert_eq(paying_find(&p, &f), 0);
 	cr_assert_eq(paying_view(&p, &claim).units, 2);
 
+	/* One that was made later is not for what was paid long before. */
+	for (unsigned early_s = 900; early_s <= 901; early_s++) {
+		claim = paying_claim(&p, early_s, early_s);
+		memcpy(claim.offer_hash, hash, 32);
+		cr_assert_eq(paying_file(&p, &claim, &task), 0);
+		f = paying_mined(&p, &claim, 400, 201, 1, 206);
+		f.block_time_s = PAYING_START_S + 7 * 86400 - early_s;
+		cr_assert_eq(paying_find(&p, &f), 0);
+		cr_assert_eq(paying_view(&p, &claim).units,
+			     early_s > 900 ? 4 : 2);
+	}
+
 	/* Before any offer was in force there is no price. */
 	claim = paying_claim(&p, 3, 3);
 	cr_assert_eq(paying_file(&p, &claim, &task), 0);
