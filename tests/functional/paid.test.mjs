@@ -4,6 +4,7 @@
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { JsPeer, makeEnvelope, now, sleep } from './peer.mjs'
 import { run, runOk, until } from './harness.mjs'
 import { ACCOUNT_KEYS } from './chain.mjs'
@@ -74,6 +75,29 @@ test('Alice pays', async (t) => {
 		const wrong = await run(['offer', shop.url, '--server', key.node])
 		assert.equal(wrong.code, 1)
 		assert.match(wrong.stderr, /another node has signed/)
+	})
+
+	await t.test('an offer that was changed on the way is refused, and nothing is shown or sent', async () => {
+		/* Somebody between them names another payee. */
+		const swapped = shop.offer.offer.replaceAll(shop.payee.slice(2).toLowerCase(), chain.accounts[2].slice(2).toLowerCase())
+		assert.notEqual(swapped, shop.offer.offer)
+		const asked = []
+		const between = createServer((req, res) => {
+			asked.push(`${req.method} ${req.url}`)
+			res.setHeader('content-type', 'application/json')
+			res.end(JSON.stringify({ ...shop.offer, offer: swapped }))
+		})
+		t.after(() => between.close())
+		await new Promise((resolve) => between.listen(0, '127.0.0.1', resolve))
+		const url = `http://127.0.0.1:${between.address().port}`
+		for (const words of [['offer', url], ['offer', url, '--server', shop.server],
+			['claim', url, '--tx', `0x${'77'.repeat(32)}`, '--payer', alice, '--node', key.node]]) {
+			const { code, stdout, stderr } = await run(words)
+			assert.equal(code, 1, stderr)
+			assert.match(stderr, /refused: its signature is not the server's/)
+			assert.equal(stdout, '')
+		}
+		assert.deepEqual(new Set(asked), new Set(['GET /v1/offer']))
 	})
 
 	await t.test('the text to sign is the one of the specification', async () => {
