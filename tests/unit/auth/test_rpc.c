@@ -489,6 +489,16 @@ Test(rpc, another_chain_or_a_syncing_node_is_out)
 	cr_assert_not(is_usable());
 }
 
+/* Behind a name there may be another machine tomorrow. */
+Test(rpc, who_was_good_is_asked_again_after_a_while)
+{
+	cr_assert_not(endpoint_wants_probe(ep, clock_mono_ms() + 59000));
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms() + 60000));
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(endpoint_wants_probe(ep, clock_mono_ms() + 59000));
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms() + 60000));
+}
+
 Test(rpc, a_chain_without_quorum_need_not_wait_twice_as_long)
 {
 	set_fault(FAKE_RESET, -1);

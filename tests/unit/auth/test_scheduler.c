@@ -424,6 +424,31 @@ Test(scheduler, a_finalized_block_that_changed_meanwhile_is_noticed)
 	cr_assert_not(view.is_alarmed);
 }
 
+/* Threat 5: the endpoints may have been changed for those of a fork. There is
+ * no finalized block here that would tell. */
+Test(scheduler, a_chain_with_another_block_0_pays_nothing)
+{
+	struct chain_view view = {.is_usable = false};
+	struct claim claim;
+
+	atomic_store(&v.nodes[0]->final_lag, UINT64_MAX);
+	verifying_start(&v);
+	wait_usable();
+	verifying_stop(&v);
+	atomic_store(&v.nodes[0]->fork_from, 0);
+	atomic_store(&v.nodes[0]->fork, 9);
+	claim = file(1, 50, 100);
+	verifying_start(&v);
+	verifying_nap(1000);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert_not(view.is_usable);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	verifying_stop(&v);
+	atomic_store(&v.nodes[0]->fork_from, UINT64_MAX);
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+}
+
 Test(scheduler, a_block_that_was_final_is_waited_for)
 {
 	struct claim claim;
