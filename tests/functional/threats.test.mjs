@@ -50,6 +50,9 @@ test('what is wrong before the chain is asked is refused at once', async (t) => 
 		assert.equal(typeof answer.json.message, 'string')
 	}
 
+	/* Signed by the payer as it is filed. */
+	const agreed = (fields) => shop.claim({ payer: alice, node, tx, signed: fields, ...fields })
+
 	await t.test('1 a stranger\'s signature, the payer\'s for another node', async () => {
 		await refused(await shop.claim({ payer: alice, node, tx, signer: mallory }), 403, 'bad_proof')
 		await refused({ ...good, node: newNode() }, 403, 'bad_proof')
@@ -60,6 +63,8 @@ test('what is wrong before the chain is asked is refused at once', async (t) => 
 	await t.test('5 a signature for another chain', async () => {
 		await refused(await shop.claim({ payer: alice, node, tx, signed: { chain_id: 1 } }), 403, 'bad_proof')
 		await refused({ ...good, chain_id: 1 }, 422, 'unsupported_chain')
+		/* Nor if it is one that is not sold on, and all agrees. */
+		await refused(await agreed({ chain_id: 1 }), 422, 'unsupported_chain')
 	})
 	await t.test('26 variants of a signature', async () => {
 		await refused({ ...good, proof: twin(good.proof) }, 403, 'bad_proof')
@@ -73,7 +78,12 @@ test('what is wrong before the chain is asked is refused at once', async (t) => 
 	await t.test('12 a mint: nobody signs for the zero address', async () => {
 		const minted = await chain.act(shop.owner, shop.token, call('generateTokens(address,uint256)', shop.payee, PRICE))
 		const zero = `0x${'0'.repeat(40)}`
-		await refused(await shop.claim({ payer: zero, node, tx: minted.transactionHash, signer: alice }), 403, 'bad_proof')
+		const claim = await shop.claim({ payer: zero, node, tx: minted.transactionHash, signer: alice })
+		await refused(claim, 403, 'bad_proof')
+		/* What recovers to nobody is not the zero address's. */
+		for (const sig of ['0'.repeat(128), 'f'.repeat(128), `${'0'.repeat(64)}${claim.proof.slice(66, 130)}`])
+			for (const v of ['', '1b', '1c'])
+				await refused({ ...claim, proof: `0x${sig}${v}` }, 403, 'bad_proof')
 	})
 	await t.test('each refusal of §7.1 has its code', async () => {
 		await refused('', 400, 'bad_format')
@@ -87,8 +97,8 @@ test('what is wrong before the chain is asked is refused at once', async (t) => 
 		await refused({ ...good, version: 2 }, 400, 'unsupported_version')
 		await refused({ ...good, scheme: 3, proof: `0x${'00'.repeat(16)}` }, 400, 'unsupported_scheme')
 		await refused({ ...good, scheme: 9 }, 400, 'unsupported_scheme')
-		await refused({ ...good, token: shop.payee }, 422, 'unsupported_token')
-		await refused({ ...good, payee: mallory }, 422, 'unsupported_payee')
+		await refused(await agreed({ token: shop.payee.toLowerCase() }), 422, 'unsupported_token')
+		await refused(await agreed({ payee: mallory.toLowerCase() }), 422, 'unsupported_payee')
 		await refused(' '.repeat(9000), 413, 'too_large')
 		await refused(' '.repeat(20000), 413, 'too_large')
 	})
@@ -275,6 +285,7 @@ test('contract wallets prove at crediting', async (t) => {
 	const honest = await wallet()
 	const other = await wallet()
 	const loops = await wallet(), reverts = await wallet(), odd = await wallet(), changed = await wallet()
+	const minted = await chain.act(owner, shop.token, call('generateTokens(address,uint256)', shop.payee, PRICE))
 	await Promise.all([[loops, 1], [reverts, 2], [odd, 4]].map(([w, mood]) =>
 		chain.act(owner, w.address, call('setMood(uint256)', mood))))
 	await chain.act(alice, changed.address, call('setOwner(address)', bob))
@@ -285,13 +296,15 @@ test('contract wallets prove at crediting', async (t) => {
 		other: await file(other, { signed: { payer: honest.address.toLowerCase() } }),
 		stranger: await file(await wallet(), { signer: bob }),
 		loops: await file(loops), reverts: await file(reverts), odd: await file(odd), changed: await file(changed),
+		/* Nobody is at the zero address: the chain answers with nothing at all. */
+		mint: await file({ address: `0x${'0'.repeat(40)}`, tx: minted.transactionHash }),
 	}
 	const ends = Object.fromEntries(await Promise.all(Object.entries(ids).map(async ([name, id]) =>
 		[name, await ended(id).catch((err) => ({ state: err.message }))])))
 	await t.test('the honest one is served', () => assert.equal(ends.honest.units, 1))
 	for (const [name, what] of [['other', '25 a signature for another wallet of the owner'], ['stranger', 'a stranger\'s'],
 		['loops', '24 a contract that loops'], ['reverts', 'one that reverts'], ['odd', 'one that answers more'],
-		['changed', '25 an owner who was changed']])
+		['changed', '25 an owner who was changed'], ['mint', '12 a mint: no contract answers for the zero address']])
 		await t.test(what, () => assert.equal(ends[name].reason, 'bad_proof'))
 	await t.test('a contract has no key: scheme 1 is refused', async () => {
 		const answer = await shop.post(await shop.claim({ payer: honest.address, node: newNode(), tx: honest.tx, signer: alice }))

@@ -74,6 +74,10 @@ Test(claim, text_digest_and_keys_are_those_of_the_specification)
 	is_hex(ex.root, "claim.payment_key", payment, sizeof(payment));
 	claim_key(&ex.claim, out);
 	is_hex(ex.root, "claim.claim_key", out, sizeof(out));
+	/* Another transfer of the same transaction is another payment. */
+	ex.claim.index = 0x0102;
+	claim_payment_key(&ex.claim, payment);
+	cr_assert_eq(be16_load(payment + 100), 0x0102);
 	json_decref(ex.root);
 }
 
@@ -137,6 +141,44 @@ Test(claim, a_signature_serves_no_other_claim)
 #undef REFUSED
 	ex.server[63] ^= 1;
 	cr_assert_eq(claim_check_signature(&ex.claim, ex.server), ERR_AUTH);
+	json_decref(ex.root);
+}
+
+/* Threat 12: what recovers to no key at all must not pass for address 0, from
+ * which a token that is minted comes. */
+Test(claim, nobody_signs_for_the_zero_address)
+{
+	struct example ex;
+	uint8_t good[SECP_SIGNATURE_SIZE];
+
+	load(&ex);
+	memcpy(good, ex.proof, sizeof(good));
+	memset(ex.claim.payer, 0, ADDRESS_SIZE);
+	for (unsigned change = 0; change < 5; change++) {
+		memcpy(ex.proof, good, sizeof(good));
+		switch (change) {
+		case 0: /* somebody's */
+			break;
+		case 1: /* r and s are 0 */
+			memset(ex.proof, 0, 64);
+			break;
+		case 2: /* r is 0 */
+			memset(ex.proof, 0, 32);
+			break;
+		case 3: /* s is 0 */
+			memset(ex.proof + 32, 0, 32);
+			break;
+		case 4: /* r is above the order of the curve */
+			memset(ex.proof, 0xff, 32);
+			break;
+		}
+		for (size_t size = 0; size <= sizeof(good); size++) {
+			ex.claim.proof_size = size;
+			cr_assert_eq(
+				claim_check_signature(&ex.claim, ex.server),
+				ERR_AUTH, "change %u, %zu bytes", change, size);
+		}
+	}
 	json_decref(ex.root);
 }
 

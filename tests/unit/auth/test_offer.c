@@ -99,6 +99,10 @@ Test(offer, what_was_signed_opens_to_the_same_terms)
 				      offer.options[0].payee));
 	cr_assert_null(offer_find(&opened, 2, offer.options[0].token,
 				  offer.options[0].payee));
+	cr_assert_null(offer_find(&opened, 1, offer.options[0].payee,
+				  offer.options[0].payee));
+	cr_assert_null(offer_find(&opened, 1, offer.options[0].token,
+				  offer.options[0].token));
 	json_decref(root);
 }
 
