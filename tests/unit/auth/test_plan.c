@@ -86,6 +86,27 @@ Test(plan, outcomes_have_their_names)
 	}
 }
 
+/* By hand, or by an offer that let it be further ahead than this one does. */
+Test(plan, who_is_paid_up_beyond_the_limit_keeps_the_money_as_credit)
+{
+	struct plan_terms terms = {amount("100"), 10, 1, 24};
+	struct plan_result got;
+	struct u256 value = amount("500");
+	struct u256 zero = {0};
+
+	for (uint64_t expiry = 1231; expiry <= 1260; expiry++) {
+		cr_assert_eq(
+			plan_apply(&terms, &value, &zero, 1000, expiry, &got),
+			0);
+		cr_assert_eq(got.units, 0, "%u", (unsigned)expiry);
+		cr_assert_eq(got.outcome, PLAN_CAPPED);
+		cr_assert_eq(got.expiry_s, expiry);
+		cr_assert_eq(u256_compare(&got.credit, &value), 0);
+	}
+	cr_assert_eq(plan_apply(&terms, &value, &zero, 1000, 1230, &got), 0);
+	cr_assert_eq(got.units, 1);
+}
+
 /* What is left of a number of units when its upper bits are lost. */
 Test(plan, more_units_than_64_bits_hold_are_capped)
 {
