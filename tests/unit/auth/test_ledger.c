@@ -455,6 +455,51 @@ Test(ledger, capped_credit_is_converted_after_expiry)
 	expect_record(1, 25 + 24, 7600 - 4800, 1);
 }
 
+static void offer_for(uint64_t sequence, struct u256 price, uint32_t min_units)
+{
+	uint8_t bytes[OFFER_SIZE_MAX], hash[32];
+	struct ledger_task task = {.op = LEDGER_OFFER, .offer = bytes};
+	struct offer offer = {
+		.sequence = sequence,
+		.not_before_s = paying_now_s(&p) - 10,
+		.not_after_s = paying_now_s(&p) + 86400,
+		.options = {paying_option(1, 1)},
+		.options_count = 1,
+	};
+
+	memcpy(offer.server, p.server.public, SECP_PUBLIC_SIZE);
+	offer.options[0].terms.price = price;
+	offer.options[0].terms.min_units = min_units;
+	cr_assert_eq(
+		offer_sign(&offer, &p.server, bytes, &task.offer_size, hash),
+		0);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+}
+
+/* Converted for nothing it would be one entry more with every pass. */
+Test(ledger, credit_that_buys_nothing_is_left_alone)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task = {.op = LEDGER_CONVERT};
+	struct ledger_stats stats;
+	struct u256 half = {.limbs = {[7] = 1u << 31}};
+
+	paying_pay(&p, &claim, 99, 201);
+	paying_node(1, task.node);
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 1)
+			offer_for(2, u256_from_u64(50), 2);
+		if (i == 2) /* twice as much is 0 in 256 bits */
+			offer_for(3, half, 2);
+		cr_assert_eq(ledger_run(p.ledger, &task), 0);
+		ledger_read_stats(p.ledger, &stats);
+		cr_assert_eq(stats.entries, 1, "offer %u", i);
+	}
+	offer_for(4, u256_from_u64(49), 2);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect_record(1, 2, 1, 1);
+}
+
 /* Anybody may name anybody's node and, without a signature, payer. */
 Test(ledger, nobody_uses_up_the_places_of_others)
 {
