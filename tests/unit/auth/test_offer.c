@@ -129,6 +129,49 @@ Test(offer, no_byte_of_it_can_be_changed)
 	json_decref(root);
 }
 
+/* n - s for s, and the other v: the same key made that, too. */
+static void make_twin(uint8_t sig[static SECP_SIGNATURE_SIZE])
+{
+	struct u256 order, s = u256_from_bytes(sig + 32);
+
+	cr_assert_eq(u256_from_quantity("0xfffffffffffffffffffffffffffffffebaae"
+					"dce6af48a03bbfd25e8cd0364141",
+					&order),
+		     0);
+	cr_assert_eq(u256_sub(&order, &s, &s), 0);
+	u256_to_bytes(&s, sig + 32);
+	sig[64] ^= 1;
+}
+
+/* §4.1: v in {0,1}, low s. */
+Test(offer, its_signature_has_one_form)
+{
+	json_t *root = vectors_load("payments.json");
+	struct secp_key key;
+	struct offer offer = example(root, &key);
+	struct offer opened;
+	uint8_t out[OFFER_SIZE_MAX];
+	uint8_t hash[32];
+	uint8_t *sig;
+	size_t len;
+	uint8_t good;
+
+	cr_assert_eq(offer_sign(&offer, &key, out, &len, hash), 0);
+	sig = out + len - SECP_SIGNATURE_SIZE;
+	good = sig[64];
+	for (unsigned v = 0; v < 256; v++) {
+		sig[64] = (uint8_t)v;
+		cr_assert_eq(offer_open(out, len, &opened, hash),
+			     v == good ? 0 : ERR_AUTH, "v = %u", v);
+	}
+	sig[64] = good;
+	make_twin(sig);
+	cr_assert_eq(offer_open(out, len, &opened, hash), ERR_AUTH);
+	make_twin(sig);
+	cr_assert_eq(offer_open(out, len, &opened, hash), 0);
+	json_decref(root);
+}
+
 Test(offer, unsound_terms_are_refused_with_a_reason)
 {
 	json_t *root = vectors_load("payments.json");
