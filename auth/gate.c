@@ -29,7 +29,7 @@ struct gate {
 
 struct gate_reader {
 	struct gate *gate;
-	MDB_txn *txn;
+	MDB_txn *txn; /* NULL until the table is asked for the first time */
 	/* One conversion under way at a time (§5). */
 	atomic_bool is_converting;
 	struct ledger_task convert;
@@ -159,12 +159,6 @@ struct gate_reader *gate_reader_new(struct gate *gate)
 	if (!reader)
 		return NULL;
 	reader->gate = gate;
-	if (mdb_txn_begin(gate->ledger->db.env, NULL, MDB_RDONLY,
-			  &reader->txn)) {
-		free(reader);
-		return NULL;
-	}
-	mdb_txn_reset(reader->txn);
 	return reader;
 }
 
@@ -175,7 +169,8 @@ void gate_reader_free(struct gate_reader *reader)
 	/* The ledger answers every letter it took. */
 	while (atomic_load(&reader->is_converting))
 		(void)sched_yield();
-	mdb_txn_abort(reader->txn);
+	if (reader->txn)
+		mdb_txn_abort(reader->txn);
 	free(reader);
 }
 
@@ -207,9 +202,12 @@ static int read_table(struct gate_reader *reader, const uint8_t *node,
 	uint8_t key_bytes[SECP_PUBLIC_SIZE];
 	MDB_val key = {.mv_size = SECP_PUBLIC_SIZE, .mv_data = key_bytes};
 	MDB_val value;
-	int err;
-	int rc = mdb_txn_renew(reader->txn);
+	int err, rc;
 
+	if (reader->txn)
+		rc = mdb_txn_renew(reader->txn);
+	else
+		rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &reader->txn);
 	if (rc)
 		return ERR_IO;
 	memcpy(key_bytes, node, SECP_PUBLIC_SIZE);

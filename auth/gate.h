@@ -6,7 +6,7 @@
  *
  * Each thread that asks has a reader of its own. In the first seconds after a
  * start with many records, while they are not all in memory, it reads those
- * that are missing from the table, in a read transaction that it keeps ready.
+ * that are missing from the table, in a read transaction that it keeps.
  *
  * Thread: gate_reader_* on the thread that owns the reader; the rules may be
  * changed from any and hold from the next question on.
@@ -43,7 +43,7 @@ uint64_t gate_deny_now(const struct gate *gate);
 
 /* ---- questions ---- */
 
-/* NULL when memory or reader slots are short. */
+/* NULL when memory is short. */
 struct gate_reader *gate_reader_new(struct gate *gate);
 void gate_reader_free(struct gate_reader *reader);
 /*
