@@ -14,6 +14,7 @@
 #include "app/command.h"
 #include "app/config.h"
 #include "app/server.h"
+#include "app/server_discovery.h"
 #include "core/log.h"
 
 static const struct usage usage = {
@@ -109,7 +110,7 @@ static void tell(const char *enode, const char *record)
 	clearerr(stdout);
 }
 
-static int serve(const struct server_config *config)
+static int serve(struct server_config *config)
 {
 	struct server *server = NULL;
 	char why[SERVER_WHY_MAX];
@@ -118,6 +119,7 @@ static int serve(const struct server_config *config)
 	int signal;
 
 	keep_memory();
+	server_discovery_look_up(config);
 	block_signals(&stop);
 	raise_descriptors();
 	if (server_start(config, &server, why))

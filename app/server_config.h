@@ -12,6 +12,7 @@
 #include "app/pay_config.h"
 #include "core/enode.h"
 #include "core/settings.h"
+#include "net/disc_addr.h"
 #include "net/forwarded.h"
 #include "net/node.h"
 #include "storage/archive.h"
@@ -33,6 +34,8 @@ struct server_config {
 	struct enode *static_peers;
 	bool has_discovery;
 	uint16_t discovery_port; /* 0: as TCP */
+	/* Of our record: server_discovery_look_up(). All zero: none. */
+	uint8_t discovery_ip[DISC_ADDR_SIZE];
 	struct enode *discovery_nodes;
 	unsigned discovery_nodes_count;
 	uint8_t (*sync_peers)[SECP_PUBLIC_SIZE];

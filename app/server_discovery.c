@@ -25,9 +25,12 @@ static bool look_up(const char *name, int family,
 }
 
 /* A record without an address is one all the same: who is pinged sees it. */
-static void read_address(const struct server_config *config,
-			 uint8_t out[static DISC_ADDR_SIZE])
+void server_discovery_look_up(struct server_config *config)
 {
+	uint8_t *out = config->discovery_ip;
+
+	if (!config->has_discovery)
+		return;
 	if (config->is_advertise_made_up)
 		LOG_UNUSUAL("the node record names no address: set "
 			    "net.advertise to the one outside");
@@ -60,6 +63,6 @@ int server_discovery_start(const struct server_config *config,
 	discovery.tcp_port = tcp_port;
 	discovery.nodes = config->discovery_nodes;
 	discovery.nodes_count = config->discovery_nodes_count;
-	read_address(config, discovery.ip);
+	memcpy(discovery.ip, config->discovery_ip, sizeof(discovery.ip));
 	return discovery_start(&discovery, out, why, why_size);
 }

@@ -9,10 +9,14 @@
 #include "net/discovery.h"
 
 /*
+ * Find the address that the record names, if the settings want discovery. A
+ * name server may let us wait for it: so before signals are blocked.
+ */
+void server_discovery_look_up(struct server_config *config);
+/*
  * Start it beside the TCP port that is really bound; *out stays as it is when
- * the settings do not want it. A name in net.advertise is looked up, which may
- * take a while. `key` and `archive` are borrowed. 0, or an error with a
- * sentence in `why`.
+ * the settings do not want it. `key` and `archive` are borrowed. 0, or an error
+ * with a sentence in `why`.
  */
 int server_discovery_start(const struct server_config *config,
 			   const struct secp_key *key, struct archive *archive,

@@ -152,3 +152,18 @@ test('a name server that does not answer does not put off the end', async (t) =>
 	assert.deepEqual([end.code, end.signal], [0, null])
 	assert.ok(end.ms < 5000, `${end.ms} ms`)
 })
+
+test('nor the end of a server that is starting', async (t) => {
+	const names = await silentNames(t)
+	if (!names)
+		return t.skip('this takes a user who may mount')
+	const asked = new Promise((resolve) => names.socket.once('message', resolve))
+	const daemon = new Daemon({ wrap: names.wrap, args: ['--discovery.enabled', '--net.advertise', 'slow.example.org'] })
+	daemon.dir = tempDir(t)
+	t.after(() => daemon.end())
+	const up = assert.rejects(daemon.upOnce(), /ended at start \(SIGTERM\)/)
+	await asked
+	const end = await daemon.stop()
+	assert.ok(end.ms < 3000, `${end.ms} ms`)
+	await up
+})
