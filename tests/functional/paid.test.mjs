@@ -4,7 +4,11 @@
  */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { keccak256 } from 'ethereum-cryptography/keccak.js'
+import { secp256k1 } from 'ethereum-cryptography/secp256k1.js'
 import { JsPeer, makeEnvelope, now, sleep } from './peer.mjs'
 import { run, runOk, until } from './harness.mjs'
 import { ACCOUNT_KEYS } from './chain.mjs'
@@ -16,6 +20,18 @@ function peer(t, options) {
 	const made = new JsPeer(options)
 	t.after(() => made.close())
 	return made
+}
+
+/* An offer with other bytes in it, signed anew (payments.md §4.1). */
+function resigned(offer, changes, privateKey) {
+	let text = offer.slice(2)
+	for (const change of changes)
+		text = text.replaceAll(...change)
+	/* A list of the content and 65 bytes. */
+	const content = Buffer.from(text.slice(text.startsWith('f8') ? 4 : 6, -134), 'hex')
+	const hash = keccak256(Buffer.concat([Buffer.from('mail-service-offer:1:'), content]))
+	const signature = secp256k1.sign(hash, privateKey)
+	return `0x${text.slice(0, -130)}${signature.toCompactHex()}0${signature.recovery}`
 }
 
 /* What a stranger to wmpay gets: the envelopes' hashes or the refusal. */
@@ -78,18 +94,23 @@ test('Alice pays', async (t) => {
 	})
 
 	await t.test('an offer that was changed on the way is refused, and nothing is shown or sent', async () => {
-		/* Somebody between them names another payee. */
-		const swapped = shop.offer.offer.replaceAll(shop.payee.slice(2).toLowerCase(), chain.accounts[2].slice(2).toLowerCase())
-		assert.notEqual(swapped, shop.offer.offer)
+		/* Somebody between them. */
 		const asked = []
+		const said = new Map()
 		const between = createServer((req, res) => {
 			asked.push(`${req.method} ${req.url}`)
-			res.setHeader('content-type', 'application/json')
-			res.end(JSON.stringify({ ...shop.offer, offer: swapped }))
+			const offer = said.get(req.url)
+			res.writeHead(offer ? 200 : 404, { 'content-type': 'application/json' })
+			res.end(JSON.stringify({ ...shop.offer, offer }))
 		})
 		t.after(() => between.close())
 		await new Promise((resolve) => between.listen(0, '127.0.0.1', resolve))
 		const url = `http://127.0.0.1:${between.address().port}`
+		const honest = shop.offer.offer
+		const swap = [shop.payee.slice(2).toLowerCase(), chain.accounts[2].slice(2).toLowerCase()]
+
+		assert.ok(honest.includes(swap[0]))
+		said.set('/v1/offer', honest.replaceAll(...swap))
 		for (const words of [['offer', url], ['offer', url, '--server', shop.server],
 			['claim', url, '--tx', `0x${'77'.repeat(32)}`, '--payer', alice, '--node', key.node]]) {
 			const { code, stdout, stderr } = await run(words)
@@ -98,6 +119,20 @@ test('Alice pays', async (t) => {
 			assert.equal(stdout, '')
 		}
 		assert.deepEqual(new Set(asked), new Set(['GET /v1/offer']))
+
+		/* The same for what is announced: shown if the server has signed it, and else not. */
+		const { not_before: from, not_after: until } = shop.offer.decoded
+		const later = [from, until].map((s) => [`84${s.toString(16)}`, `84${(s + 86400).toString(16)}`])
+		const serverKey = readFileSync(join(daemon.dir, 'data', 'nodekey'), 'utf8').trim()
+		said.set('/v1/offer', honest)
+		for (const [next, isShown] of [[resigned(honest, later, serverKey), true],
+			[resigned(honest, later, serverKey).replaceAll(...swap), false],
+			[resigned(honest, [...later, [shop.server, key.node]], key.privateKey), false],
+			[resigned(honest, later, key.privateKey), false], [honest, false]]) {
+			said.set('/v1/offer/next', next)
+			const { stdout } = await runOk(['offer', url, '--server', shop.server])
+			assert.equal(/^announced: /m.test(stdout), isShown, stdout)
+		}
 	})
 
 	await t.test('the text to sign is the one of the specification', async () => {
