@@ -148,6 +148,31 @@ Test(chain, a_transfer_with_four_topics_does_not_count)
 		     0, CLAIM_NO_TRANSFER);
 }
 
+/* Three topics and one word of data, no more and no less. */
+Test(chain, other_shapes_of_a_transfer_do_not_count)
+{
+	static const char *const shapes[] = {
+		LOG(TOKEN,
+		    "\"" TRANSFER "\",\"" PAYER "\",\"" PAYEE
+		    "\",\"" V("05") "\"",
+		    V("05"), ""),
+		LOG(TOKEN, "\"" TRANSFER "\",\"" PAYER "\",\"" PAYEE "\"",
+		    V("05") "00", ""),
+		LOG(TOKEN, "\"" TRANSFER "\",\"" PAYER "\",\"" PAYEE "\"",
+		    "0x05", ""),
+		LOG(TOKEN, "\"" TRANSFER "\",\"" PAYER "\",\"" PAYEE "\"", "0x",
+		    ""),
+	};
+	char text[2048];
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		(void)snprintf(text, sizeof(text), RECEIPT("\"0x1\"", "%s,%s"),
+			       shapes[i], PAID(TOKEN, PAYER, PAYEE, V("07")));
+		assert_paid(text, 0, 7);
+		assert_fault(text, 1, CLAIM_NO_TRANSFER);
+	}
+}
+
 Test(chain, minting_to_the_payee_is_not_the_payers)
 {
 	assert_fault(RECEIPT("\"0x1\"", PAID(TOKEN, ZERO, PAYEE, V("05"))), 0,
