@@ -403,8 +403,8 @@ static bool answer(struct connection *c, int fault, const json_t *question)
 		status = atomic_load(&node->http_status);
 	if (fault == FAKE_REDIRECT)
 		status = 302;
-	if (status == 200)
-		put_body(&body, node, fault, question);
+	/* The body is as good as ever: what counts is the status. */
+	put_body(&body, node, fault, question);
 	put(&head, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n",
 	    status);
 	if (status == 302)

@@ -309,6 +309,37 @@ Test(chain, ids_wrong_missing_or_twice_are_no_answers)
 	cr_assert_eq(got[1].outcome, CHAIN_UNANSWERED);
 }
 
+static enum chain_body read_single(const char *text, struct chain_answer *out)
+{
+	return chain_read(text, strlen(text), three, order, 1, 7, false, out);
+}
+
+Test(chain, a_single_answer_has_its_id_too)
+{
+	static const char *const others[] = {"6", "8", "\"7\"", "null", "7.0"};
+	struct chain_answer got[3];
+	char text[128];
+
+	cr_assert_eq(read_single("{\"id\":7,\"result\":\"0x1\"}", got),
+		     CHAIN_BODY_GOOD);
+	cr_assert_eq(got[0].outcome, CHAIN_ANSWERED);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		(void)snprintf(text, sizeof(text),
+			       "{\"id\":%s,\"result\":\"0x1\"}", others[i]);
+		cr_assert_eq(read_single(text, got), CHAIN_BODY_FLAWED, "%s",
+			     text);
+		cr_assert_eq(got[0].outcome, CHAIN_UNANSWERED, "%s", text);
+	}
+	cr_assert_eq(read_single("{\"result\":\"0x1\"}", got),
+		     CHAIN_BODY_FLAWED);
+	/* Some put none on an error that is not about one request. */
+	cr_assert_eq(read_single("{\"id\":null,\"error\":{\"code\":-32005,"
+				 "\"message\":\"\"}}",
+				 got),
+		     CHAIN_BODY_GOOD);
+	cr_assert_eq(got[0].outcome, CHAIN_THROTTLED);
+}
+
 Test(chain, what_is_not_json_is_malformed)
 {
 	struct chain_answer got[3];
@@ -320,6 +351,11 @@ Test(chain, what_is_not_json_is_malformed)
 	cr_assert_eq(read_three("[]x", got), CHAIN_BODY_MALFORMED);
 	cr_assert_eq(read_three("{}", got), CHAIN_BODY_MALFORMED);
 	cr_assert_eq(read_three("7", got), CHAIN_BODY_MALFORMED);
+	/* Which of the two would hold? */
+	cr_assert_eq(read_three("[{\"id\":7,\"result\":\"0x1\",\"result\":"
+				"\"0x2\"}]",
+				got),
+		     CHAIN_BODY_MALFORMED);
 }
 
 Test(chain, one_error_for_a_batch_refuses_or_throttles_it)

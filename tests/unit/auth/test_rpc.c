@@ -1,11 +1,15 @@
 #include "auth/rpc_endpoint.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/err.h"
@@ -175,6 +179,47 @@ Test(rpc, connect_refused_is_down)
 	rpc_chain_free(other);
 }
 
+/* A queue of connections that is full: nobody answers, nobody refuses. */
+Test(rpc, a_connection_that_does_not_come_about_is_given_up_sooner)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct rpc_limits limits = quick;
+	struct chain_config config = {
+		.name = "t", .id = 1, .quorum = 1, .endpoints_count = 1};
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(at);
+	int waiting[4];
+	struct rpc_chain *full;
+	char url[64], why[200];
+	uint64_t began;
+
+	cr_assert_eq(bind(listener, (struct sockaddr *)&at, len), 0);
+	cr_assert_eq(listen(listener, 0), 0);
+	cr_assert_eq(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+	for (int i = 0; i < 4; i++) {
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(waiting[i], (struct sockaddr *)&at, len);
+	}
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u",
+		       ntohs(at.sin_port));
+	config.endpoints[0].url = url;
+	limits.connect_ms = 300;
+	limits.total_ms = 20000;
+	cr_assert_eq(
+		rpc_chain_new(&config, 100, &limits, &full, why, sizeof(why)),
+		0);
+	ep = full->endpoints[0];
+	began = clock_mono_ms();
+	cr_assert(ask().failed);
+	cr_assert_geq(clock_mono_ms() - began, 250);
+	cr_assert_lt(clock_mono_ms() - began, 5000);
+	rpc_chain_free(full);
+	for (int i = 0; i < 4; i++)
+		(void)close(waiting[i]);
+	(void)close(listener);
+}
+
 static void assert_down(enum fake_fault fault)
 {
 	set_fault(fault, -1);
@@ -304,6 +349,94 @@ Test(rpc, the_breaker_doubles_its_time)
 	}
 }
 
+static void fail(unsigned times)
+{
+	set_fault(FAKE_RESET, -1);
+	for (unsigned i = 0; i < times; i++)
+		(void)ask();
+	set_fault(FAKE_NONE, -1);
+}
+
+/* §15.3. */
+Test(rpc, the_breaker_wants_five_failures_in_a_row)
+{
+	fail(4);
+	cr_assert(is_usable());
+	(void)ask();
+	assert_all_paid();
+	fail(4);
+	cr_assert(is_usable());
+	fail(1);
+	cr_assert_not(is_usable());
+}
+
+Test(rpc, a_good_probe_closes_the_breaker_and_its_time_begins_anew)
+{
+	uint64_t now_ms;
+
+	fail(5);
+	set_fault(FAKE_RESET, -1);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	now_ms = clock_mono_ms();
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(endpoint_wants_probe(ep, now_ms + 399));
+	set_fault(FAKE_NONE, -1);
+	/* An answer to a question that was still under way says nothing. */
+	(void)ask();
+	assert_all_paid();
+	cr_assert_not(is_usable());
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(is_usable());
+	fail(4);
+	cr_assert(is_usable());
+	fail(1);
+	cr_assert_not(is_usable());
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms() + 100));
+}
+
+/* What fails while it rests is not counted: only the probe is. */
+Test(rpc, failures_at_rest_make_the_rest_no_longer)
+{
+	uint64_t now_ms;
+
+	fail(5);
+	now_ms = clock_mono_ms();
+	fail(20);
+	cr_assert(endpoint_wants_probe(ep, now_ms + 100));
+	now_ms = clock_mono_ms();
+	set_fault(FAKE_RESET, -1);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(endpoint_wants_probe(ep, now_ms + 199));
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms() + 200));
+}
+
+/* §15.1, §15.3, §15.4. */
+Test(rpc, the_times_are_those_of_the_specification)
+{
+	const struct rpc_limits *limits = &rpc_limits_default;
+
+	cr_assert_eq(limits->connect_ms, 3000);
+	cr_assert_eq(limits->total_ms, 10000);
+	cr_assert_eq(limits->breaker_ms, 30000);
+	cr_assert_eq(limits->breaker_max_ms, 600000);
+	cr_assert_eq(limits->identity_ms, 600000);
+	cr_assert_eq(limits->aside_ms, 3600000);
+	cr_assert_eq(limits->body_max, 8u << 20);
+	cr_assert_eq(RPC_FAILURES_MAX, 5);
+	cr_assert_eq(RPC_DISSENTS_MAX, 3);
+}
+
+Test(rpc, answers_that_lack_items_open_the_breaker)
+{
+	for (int i = 0; i < 5; i++) {
+		cr_assert(is_usable());
+		set_fault(i % 2 ? FAKE_MISSING : FAKE_ID_TWICE, 1);
+		(void)ask();
+		cr_assert_eq(count_outcome(CHAIN_ANSWERED), ITEMS - 1);
+	}
+	cr_assert_not(is_usable());
+}
+
 Test(rpc, items_missing_or_twice_are_unanswered_alone)
 {
 	set_fault(FAKE_MISSING, 1);
@@ -327,6 +460,65 @@ Test(rpc, too_many_requests_are_held_back_as_told)
 	cr_assert_not(is_usable());
 	cr_assert_not(endpoint_is_usable(ep, clock_mono_ms() + 1900));
 	cr_assert(endpoint_is_usable(ep, clock_mono_ms() + 2000));
+	/* Ten minutes at most, whatever it says. */
+	atomic_store(&node->retry_after, 86400);
+	set_fault(FAKE_STATUS, 1);
+	(void)ask();
+	cr_assert_not(endpoint_is_usable(ep, clock_mono_ms() + 599000));
+	cr_assert(endpoint_is_usable(ep, clock_mono_ms() + 600000));
+}
+
+static void assert_quiet_for(uint64_t ms)
+{
+	uint64_t before_ms = clock_mono_ms();
+
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_THROTTLED), ITEMS);
+	cr_assert_not(endpoint_is_usable(ep, before_ms + ms - 1));
+	cr_assert(endpoint_is_usable(ep, clock_mono_ms() + ms));
+}
+
+/* It does not say how long: twice as long each time, up to a bound. */
+Test(rpc, throttling_again_and_again_doubles_the_rest)
+{
+	atomic_store(&node->http_status, 429);
+	set_fault(FAKE_STATUS, -1);
+	assert_quiet_for(50);
+	assert_quiet_for(100);
+	assert_quiet_for(200);
+	assert_quiet_for(200);
+	/* Until all is one batch again. */
+	set_fault(FAKE_NONE, -1);
+	for (int i = 0; i < 4; i++)
+		(void)ask();
+	assert_all_paid();
+	set_fault(FAKE_STATUS, -1);
+	assert_quiet_for(50);
+}
+
+/* Who is told to wait does not ask who it is either. */
+Test(rpc, a_probe_waits_for_what_throttles_and_is_not_held_against_it)
+{
+	uint64_t now_ms;
+
+	set_fault(FAKE_RESET, -1);
+	for (int i = 0; i < RPC_FAILURES_MAX; i++)
+		(void)ask();
+	atomic_store(&node->http_status, 429);
+	atomic_store(&node->retry_after, 2);
+	set_fault(FAKE_STATUS, -1);
+	nap_ms(100);
+	cr_assert(endpoint_wants_probe(ep, clock_mono_ms()));
+	now_ms = clock_mono_ms();
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert_not(endpoint_wants_probe(ep, now_ms + 1999));
+	cr_assert_not(endpoint_wants_early_probe(ep, now_ms + 1999));
+	now_ms = clock_mono_ms();
+	cr_assert(endpoint_wants_probe(ep, now_ms + 2000));
+	cr_assert(endpoint_wants_early_probe(ep, now_ms + 2000));
+	set_fault(FAKE_NONE, -1);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(endpoint_is_usable(ep, now_ms + 2000));
 }
 
 static void assert_throttled(int code, const char *message)
@@ -362,15 +554,95 @@ Test(rpc, throttling_halves_the_batch)
 	(void)ask();
 	assert_all_paid();
 	cr_assert_geq(atomic_load(&node->bodies) - before, 2);
+	/* And grows back. */
+	(void)ask();
+	(void)ask();
+	before = atomic_load(&node->bodies);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, 1);
+}
+
+/* A batch of all fails: the next time there are two. */
+static void assert_halves(enum fake_fault fault, int delay_ms)
+{
+	struct endpoint_config one = {.url = fake_node_url(node)};
+	struct rpc_chain *other = new_chain(&one, ITEMS);
+	struct endpoint *mine = ep;
+	unsigned before;
+
+	ep = other->endpoints[0];
+	set_fault(fault, -1);
+	atomic_store(&node->delay_ms, delay_ms);
+	cr_assert(ask().failed);
+	set_fault(FAKE_NONE, -1);
+	atomic_store(&node->delay_ms, 0);
+	before = atomic_load(&node->bodies);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&node->bodies) - before, 2);
+	ep = mine;
+	rpc_chain_free(other);
+}
+
+Test(rpc, what_was_too_much_at_once_is_halved)
+{
+	atomic_store(&node->http_status, 413);
+	assert_halves(FAKE_STATUS, 0);
+	assert_halves(FAKE_NONE, 1000);
+}
+
+static void assert_refused(int status)
+{
+	atomic_store(&node->http_status, status);
+	set_fault(FAKE_STATUS, 1);
+	(void)ask();
+	cr_assert_eq(count_outcome(CHAIN_ANSWERED), 0);
+	cr_assert_not(is_usable());
+	cr_assert_not(endpoint_wants_probe(ep, clock_mono_ms() + 50000));
+	/* No answer to anybody else lets it in again. */
+	(void)ask();
+	assert_all_paid();
+	cr_assert_not(is_usable());
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(is_usable());
 }
 
 Test(rpc, refused_credentials_put_it_out)
 {
-	atomic_store(&node->http_status, 401);
-	set_fault(FAKE_STATUS, 1);
-	(void)ask();
-	cr_assert_not(is_usable());
-	cr_assert_not(endpoint_wants_probe(ep, clock_mono_ms() + 50000));
+	assert_refused(401);
+	assert_refused(403);
+}
+
+/* One by one, four at a time: when it fails the others are not sent. */
+static void assert_rest_is_not_asked(enum fake_fault fault,
+				     enum chain_outcome outcome)
+{
+	struct endpoint_config one = {.url = fake_node_url(node)};
+	struct rpc_chain *other = new_chain(&one, 1);
+	struct endpoint *mine = ep;
+	unsigned before = atomic_load(&node->bodies);
+
+	ep = other->endpoints[0];
+	set_fault(fault, -1);
+	cr_assert(ask().failed);
+	cr_assert_eq(count_outcome(outcome), ITEMS);
+	cr_assert_leq(atomic_load(&node->bodies) - before, 4);
+	ep = mine;
+	rpc_chain_free(other);
+}
+
+Test(rpc, the_rest_is_not_asked_of_one_that_fails)
+{
+	atomic_store(&node->http_status, 429);
+	assert_rest_is_not_asked(FAKE_STATUS, CHAIN_THROTTLED);
+	atomic_store(&node->http_status, 403);
+	assert_rest_is_not_asked(FAKE_STATUS, CHAIN_UNANSWERED);
+	atomic_store(&node->http_status, 502);
+	assert_rest_is_not_asked(FAKE_STATUS, CHAIN_UNANSWERED);
+	atomic_store(&node->error_code, -32005);
+	assert_rest_is_not_asked(FAKE_ERROR, CHAIN_THROTTLED);
+	assert_rest_is_not_asked(FAKE_NOT_JSON, CHAIN_UNANSWERED);
 }
 
 Test(rpc, a_missing_method_is_remembered)
