@@ -538,6 +538,7 @@ Test(chain, reads_waiting_transactions)
 	cr_assert_not(got.is.tx.is_mined);
 	cr_assert_eq(read_one(req, "{\"hash\":\"" H("01") "\"}").outcome,
 		     CHAIN_UNANSWERED);
+	cr_assert_eq(read_one(req, "null").outcome, CHAIN_NULL);
 }
 
 /* ---- bounds ---- */
