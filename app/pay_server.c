@@ -529,8 +529,10 @@ static int run_talk(struct talk *talk, char *why)
 	int err;
 
 	config.ctx = talk;
-	if (talk->f)
-		config.retries_max = UINT_MAX; /* until its time is over */
+	if (talk->f) { /* until its time is over */
+		config.retries_max = UINT_MAX;
+		pay.is_patient = true;
+	}
 	err = client_pay(&config, &pay, short_why);
 	(void)snprintf(why, PAY_SERVER_WHY_MAX, "%s", short_why);
 	return err;

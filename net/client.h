@@ -152,6 +152,9 @@ struct client_pay {
 	/* About twenty times a second; may be NULL. */
 	void (*idle)(void *ctx, struct client_pay *pay, uint64_t now_ms);
 
+	/* A connection without an answer is made again; else it is the end. */
+	bool is_patient;
+
 	struct client *client;    /* from here on client_pay()'s own */
 	struct client_conn *conn; /* NULL: not connected just now */
 	uint64_t answer_ms; /* an answer is due by then; 0: none awaited */

@@ -41,13 +41,22 @@ static void on_lost(void *ctx, struct client_conn *conn)
 	pay->answer_ms = 0;
 }
 
+static void give_up_waiting(struct client_pay *pay)
+{
+	pay->answer_ms = 0;
+	if (pay->is_patient)
+		link_disconnect(pay->conn->link, P2P_READ_TIMEOUT);
+	else
+		client_end(pay->client, ERR_TIMEOUT,
+			   "the server does not answer");
+}
+
 static void on_tick(void *ctx, uint64_t now_ms)
 {
 	struct client_pay *pay = ctx;
 
 	if (pay->answer_ms && now_ms >= pay->answer_ms)
-		client_end(pay->client, ERR_TIMEOUT,
-			   "the server does not answer");
+		give_up_waiting(pay);
 	else if (pay->idle)
 		pay->idle(pay->client->config->ctx, pay, now_ms);
 }
@@ -79,7 +88,10 @@ void client_pay_send(struct client_pay *pay, const struct wmpay *msg)
 		client_end(pay->client, ERR_RANGE, "the message is too large");
 		return;
 	}
-	pay->answer_ms = clock_mono_ms() + pay->client->config->timeout_ms;
+	/* The first of several that are unanswered counts. */
+	if (!pay->answer_ms)
+		pay->answer_ms =
+			clock_mono_ms() + pay->client->config->timeout_ms;
 	(void)link_send_bytes(pay->conn->link, CAP_WMPAY, msg->code, out, len);
 }
 

@@ -129,8 +129,8 @@ async function kill({ child }, signal = 'SIGKILL') {
 	return within(10000, `end after ${signal}`, child.exited)
 }
 
-const said = (command, pattern, name = 'stdout') =>
-	until(`${pattern} on ${name}`, () => pattern.test(command.out[name]), 30000)
+const said = (command, pattern, name = 'stdout', ms = 30000) =>
+	until(`${pattern} on ${name}`, () => pattern.test(command.out[name]), ms)
 
 /* Followed as far as it is confirming; no block will come until tick(). */
 async function follow(way, t, ...more) {
@@ -237,6 +237,16 @@ async function cutOff(t, name) {
 		assert.match(command.out.stdout, /(active|settled): 1 unit, paid until/)
 		await way.again(paid)
 		await way.again(hasty.paid)
+	})
+
+	await t.test('a server that says nothing more is left, asked again, and told of', async (t2) => {
+		const { paid, command } = await follow(way, t2, '--timeout', '4s')
+		shop.daemon.child.kill('SIGSTOP')
+		await said(command, /(timeout|Timeout).*; trying again/, 'stderr', way.isHttp ? 60000 : 25000)
+		shop.daemon.child.kill('SIGCONT')
+		shop.chain.tick()
+		assert.equal((await within(60000, 'its end', command.child.exited)).code, 0, command.out.stderr)
+		await way.again(paid)
 	})
 
 	await way.end()
