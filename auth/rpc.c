@@ -304,12 +304,15 @@ static void ask_singly(struct transfer *t)
 }
 
 /*
- * Anybody can name a transaction with a giant receipt: it must neither take
- * the others of its batch with it nor speak against the endpoint.
+ * Anybody can name a transaction with a giant receipt, or a contract that has a
+ * giant answer for us: it must neither take the others of its batch with it nor
+ * speak against the endpoint. Of a contract it is an answer (§6.4): not the 32
+ * bytes that prove.
  */
 static void went_over(struct transfer *t)
 {
 	struct rpc_call *call = t->call;
+	enum chain_ask ask = call->requests[t->index[0]].ask;
 
 	set_all(t, CHAIN_UNANSWERED);
 	count_all(t, RPC_MALFORMED);
@@ -317,7 +320,9 @@ static void went_over(struct transfer *t)
 		endpoint_halve(call->endpoint);
 		call->is_single = true;
 		ask_again(t);
-	} else if (call->requests[t->index[0]].ask != CHAIN_ASK_RECEIPT) {
+	} else if (ask == CHAIN_ASK_PROOF) {
+		call->answers[t->index[0]].outcome = CHAIN_ANSWERED;
+	} else if (ask != CHAIN_ASK_RECEIPT) {
 		endpoint_failed(call->endpoint, "giant answer",
 				clock_mono_ms());
 		end_call(call, CHAIN_UNANSWERED);

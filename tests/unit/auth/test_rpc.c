@@ -6,11 +6,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/rpc_endpoint.h"
 #include "core/clock.h"
 #include "core/err.h"
 #include "tests/support/fake_node.h"
@@ -296,6 +298,41 @@ Test(rpc, a_giant_head_is_a_failure)
 	cr_assert_not(is_usable());
 }
 
+/* §21, 24: what a contract says is up to whoever made it. The first answer is
+ * that to the batch, the second that to the first of them alone. */
+Test(rpc, a_giant_answer_of_a_contract_proves_nothing)
+{
+	struct chain_request requests[3] = {{.ask = CHAIN_ASK_PROOF},
+					    {.ask = CHAIN_ASK_PROOF},
+					    {.ask = CHAIN_ASK_PROOF}};
+	struct rpc_call call = {.endpoint = ep,
+				.requests = requests,
+				.count = 3,
+				.answers = answers};
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		requests[i].proof = (const uint8_t *)"x";
+		requests[i].proof_size = 1;
+	}
+	set_fault(FAKE_GIANT, 2);
+	cr_assert_eq(rpc_run(rpc, &call, 1), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		cr_assert_eq(answers[i].outcome, CHAIN_ANSWERED);
+		good += answers[i].is.flag;
+	}
+	cr_assert_eq(good, 2);
+	/* And again and again, from an endpoint that is none the worse for it.
+	 */
+	set_fault(FAKE_GIANT, -1);
+	for (int i = 0; i < RPC_FAILURES_MAX; i++) {
+		cr_assert_eq(rpc_run(rpc, &call, 1), 0);
+		cr_assert_eq(answers[2].outcome, CHAIN_ANSWERED);
+		cr_assert_not(answers[2].is.flag);
+	}
+	cr_assert(is_usable());
+}
+
 /* Refused as a batch, too long as a batch, then one by one. */
 Test(rpc, a_giant_batch_where_batches_are_refused)
 {
@@ -321,6 +358,43 @@ Test(rpc, a_redirect_is_not_followed)
 	/* Nor without a body, as those come who follow. */
 	cr_assert_eq(atomic_load(&inner->connections), 0);
 	fake_node_stop(inner);
+}
+
+/* An URL is judged at start. Should one come that was not, only http and
+ * https are spoken, and nobody is even connected to. */
+Test(rpc, nothing_but_http_is_spoken)
+{
+	static const char *const schemes[] = {"gopher", "ftp", "dict"};
+	struct fake_node *inner = fake_node_start();
+	char *url = ep->url;
+	char other[64];
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		(void)snprintf(other, sizeof(other), "%s://127.0.0.1:%d/x",
+			       schemes[i], inner->port);
+		ep->url = other;
+		cr_assert(ask().failed);
+		cr_assert_eq(count_outcome(CHAIN_UNANSWERED), ITEMS);
+		cr_assert_eq(atomic_load(&inner->connections), 0, "%s", other);
+	}
+	ep->url = url;
+	fake_node_stop(inner);
+}
+
+/* What is asked of an own node goes to it, not to where the environment says.
+ */
+Test(rpc, no_proxy_comes_between_us_and_our_own_node)
+{
+	struct fake_node *proxy = fake_node_start();
+	char url[64];
+
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d", proxy->port);
+	cr_assert_eq(setenv("http_proxy", url, 1), 0);
+	cr_assert_eq(setenv("all_proxy", url, 1), 0);
+	(void)ask();
+	assert_all_paid();
+	cr_assert_eq(atomic_load(&proxy->connections), 0);
+	fake_node_stop(proxy);
 }
 
 Test(rpc, a_slow_endpoint_is_timed_out)
