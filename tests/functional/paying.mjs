@@ -54,6 +54,20 @@ const yaml = (value, indent = '') => {
 		? `${indent}${key}:\n${yaml(v, `${indent}  `)}` : `${indent}${key}: ${v}\n`)).join('')
 }
 
+/*
+ * §20: no line of a log has two of these, not even their beginnings, and
+ * `secrets` are in none.
+ */
+export function checkLog(log, names, secrets) {
+	const parts = names.map((name) => name.replace(/^0x/, '').toLowerCase().slice(0, 8))
+	const hidden = secrets.map((secret) => secret.replace(/^0x/, '').toLowerCase().slice(0, 16))
+	for (const line of log.toLowerCase().split('\n')) {
+		const found = parts.filter((part) => line.includes(part))
+		if (found.length > 1 || hidden.some((secret) => line.includes(secret)))
+			throw new Error(`too much in one line: ${line}`)
+	}
+}
+
 export class Shop {
 	/*
 	 * Options: chain (a Chain; else a new one with a block each second),

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { JsPeer, hex, unhex } from './peer.mjs'
 import { until } from './harness.mjs'
-import { PRICE, Shop } from './paying.mjs'
+import { PRICE, Shop, checkLog } from './paying.mjs'
 
 const CODE = { GET_OFFER: 0, OFFER: 1, CLAIM: 2, STATUS: 3, GET_CLAIM: 4, GET_ENTITLEMENT: 5, ENTITLEMENT: 6, ERROR: 7 }
 const number = (bytes) => Number(`0x${hex(bytes) || '0'}`)
@@ -96,6 +96,9 @@ test('35 a peer is told only about itself', async (t) => {
 		}
 		assert.equal((await mallory.pay.ask(CODE.GET_OFFER)).code, CODE.OFFER)
 		assert.deepEqual((await mallory.waku.post([])).errors, [])
+	})
+	await t.test('36 what links a peer to its payer is not logged', () => {
+		checkLog(daemon.stderr, [alice.id, payer, tx, '127.0.0.1'], [body.proof, hex(claim)])
 	})
 	await daemon.stop()
 	await shop.fsck()
