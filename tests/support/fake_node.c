@@ -268,20 +268,39 @@ static void put_call(struct out *out, struct fake_node *node, const char *data)
 			 "reverted\",\"data\":\"0x\"}");
 }
 
+/* Is the state asked for that of a tag, or of a block that there is? */
+static bool has_state(const struct fake_node *node, const json_t *where)
+{
+	const char *text =
+		json_string_value(json_object_get(where, "blockHash"));
+	uint8_t hash[32], own[32];
+	uint64_t number;
+
+	if (!text)
+		return true;
+	if (strlen(text) != 66 || hex_decode(text + 2, 64, hash, 32))
+		return false;
+	number = be64_load(hash) - 1;
+	fake_block_hash(node, number, own);
+	return number <= atomic_load(&node->head) && memcmp(own, hash, 32) == 0;
+}
+
 static void put_result(struct out *out, struct fake_node *node, int fault,
 		       const char *method, const json_t *params)
 {
 	const char *first = json_string_value(json_array_get(params, 0));
 	uint8_t hash[32] = {0};
 
-	if (strcmp(method, "eth_call") == 0) {
+	if (strcmp(method, "eth_call") == 0 &&
+	    has_state(node, json_array_get(params, 1))) {
 		put_call(out, node,
 			 json_string_value(json_object_get(
 				 json_array_get(params, 0), "data")));
 		return;
 	}
-	if (atomic_load(&node->no_receipts) &&
-	    strcmp(method, "eth_getTransactionReceipt") == 0) {
+	if (strcmp(method, "eth_call") == 0 ||
+	    (atomic_load(&node->no_receipts) &&
+	     strcmp(method, "eth_getTransactionReceipt") == 0)) {
 		put(out, "\"error\":{\"code\":-32000,\"message\":"
 			 "\"header not found\"}");
 		return;

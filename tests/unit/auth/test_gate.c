@@ -105,11 +105,31 @@ Test(gate, a_fresh_head_holds_a_clock_that_runs_ahead)
 	/* The newest of several. */
 	gate_set_head(gate, 1, now_s - 500, 60000);
 	cr_assert_eq(gate_deny_now(gate), now_s - 500 + 60);
+	gate_set_head(gate, 2, now_s - 700, 60000);
+	cr_assert_eq(gate_deny_now(gate), now_s - 500 + 60);
+	gate_set_head(gate, 2, 0, 60000);
 	/* One that is no longer fresh does not count. */
 	gate_set_head(gate, 1, now_s - 500, 0);
 	cr_assert_eq(gate_deny_now(gate), now_s - 1000 + 60);
 	gate_set_head(gate, 0, now_s, 60000);
 	cr_assert_geq(gate_deny_now(gate), now_s);
+}
+
+/* §14: and who has paid by the chain's time is served. */
+Test(gate, a_clock_that_runs_ahead_denies_nobody)
+{
+	const struct access_rules rules = {.mode = ACCESS_PAID};
+	struct gate_reader *reader = gate_reader_new(gate);
+
+	gate_set_rules(gate, &rules);
+	grant(1, 1);
+	(void)usleep(2100000);
+	cr_assert_eq(ask(reader, 1), ACCESS_NO);
+	gate_set_head(gate, 0, clock_wall_s() - 1000, 60000);
+	cr_assert_eq(ask(reader, 1), ACCESS_YES);
+	gate_set_head(gate, 0, clock_wall_s() - 1000, 0);
+	cr_assert_eq(ask(reader, 1), ACCESS_NO);
+	gate_reader_free(reader);
 }
 
 static uint64_t reads_total(void)

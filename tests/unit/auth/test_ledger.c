@@ -59,6 +59,25 @@ Test(ledger, filing_again_finds_the_same_claim)
 	cr_assert_eq(stats.entries, 1);
 }
 
+/* §7; §21, 35: the key of a claim can be guessed, its id cannot. */
+Test(ledger, the_same_claim_has_another_id_elsewhere)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task first, again;
+	uint8_t key[CLAIM_KEY_SIZE];
+
+	claim_key(&claim, key);
+	cr_assert_eq(paying_file(&p, &claim, &first), 0);
+	cr_assert_eq(paying_end(&p), 0);
+	paying_begin(&p);
+	cr_assert_eq(paying_file(&p, &claim, &again), 0);
+	cr_assert_arr_neq(first.claim_id, again.claim_id, CLAIM_ID_SIZE);
+	/* Nor is it counted up, or a part of what is public. */
+	cr_assert_neq(memcmp(first.claim_id, again.claim_id, 8), 0);
+	cr_assert_neq(memcmp(first.claim_id + 8, again.claim_id + 8, 8), 0);
+	cr_assert_null(memmem(key, sizeof(key), again.claim_id, 8));
+}
+
 Test(ledger, a_finding_of_an_older_revision_is_dropped)
 {
 	struct claim claim = paying_claim(&p, 1, 1);

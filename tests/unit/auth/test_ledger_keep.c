@@ -1,6 +1,7 @@
 /* What the ledger holds and for how long: bounds, clocks, restarts, offers, a
  * full map. */
 #include <criterion/criterion.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 #include "auth/gate.h"
@@ -33,6 +34,49 @@ Test(ledger, open_claims_are_bounded_and_counted_anew_at_start)
 	mine(&claim, 100, 201, 1, 900);
 	claim = paying_claim(&p, 7, 7);
 	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+}
+
+/* Whoever they are from: what is open is looked at again and again. */
+Test(ledger, all_open_claims_together_are_bounded)
+{
+	struct claim claim;
+
+	p.config.open_max = 3;
+	paying_reopen(&p);
+	for (unsigned i = 1; i <= 3; i++) {
+		claim = paying_claim(&p, i, i);
+		cr_assert_eq(file_from(&claim, i), 0);
+	}
+	claim = paying_claim(&p, 4, 4);
+	cr_assert_eq(file_from(&claim, 4), ERR_FULL);
+	paying_reopen(&p);
+	cr_assert_eq(file_from(&claim, 4), ERR_FULL);
+	claim = paying_claim(&p, 1, 1);
+	mine(&claim, 100, 201, 1, 900);
+	claim = paying_claim(&p, 4, 4);
+	cr_assert_eq(file_from(&claim, 4), 0);
+	claim = paying_claim(&p, 5, 5);
+	cr_assert_eq(file_from(&claim, 5), ERR_FULL);
+}
+
+/* Who had given up their places do not get them back over the bound. */
+Test(ledger, a_claim_that_is_reopened_needs_a_place)
+{
+	struct claim gone = paying_claim(&p, 1, 1);
+	struct claim claim = paying_claim(&p, 2, 2);
+
+	p.config.open_per_source = 1;
+	paying_reopen(&p);
+	cr_assert_eq(file_from(&gone, 66), 0);
+	lose(&gone, FINDING_REPLACED, 200);
+	expect(&gone, CLAIM_REJECTED, CLAIM_REPLACED);
+	cr_assert_eq(file_from(&claim, 66), 0);
+	cr_assert_eq(file_from(&gone, 66), ERR_FULL);
+	expect(&gone, CLAIM_REJECTED, CLAIM_REPLACED);
+	/* What is known and stays as it is needs none. */
+	cr_assert_eq(file_from(&claim, 66), 0);
+	cr_assert_eq(file_from(&gone, 67), 0);
+	expect(&gone, CLAIM_RECEIVED, 0);
 }
 
 /* §14: what was to be looked at in the clock's old time is now. */
@@ -110,6 +154,94 @@ Test(ledger, a_result_that_cannot_be_stored_is_taken_out_of_its_group)
 	set_due_row(&claims[1], true);
 	cr_assert_eq(paying_find(&p, &found[1]), 0);
 	expect(&claims[1], CLAIM_ACTIVE, 0);
+}
+
+/* What a group that is run again had counted does not count twice. */
+Test(ledger, a_group_that_failed_leaves_the_bounds_as_they_were)
+{
+	struct claim claims[4];
+	struct finding found[3];
+	struct ledger_task batch = {
+		.op = LEDGER_BATCH, .findings = found, .findings_count = 3};
+
+	p.config.open_per_source = 3;
+	paying_reopen(&p);
+	for (unsigned i = 0; i < 3; i++) {
+		claims[i] = paying_claim(&p, 1 + i, 1 + i);
+		cr_assert_eq(file_from(&claims[i], 66), 0);
+	}
+	set_due_row(&claims[1], false);
+	for (unsigned i = 0; i < 3; i++)
+		found[i] = paying_mined(&p, &claims[i], 100, 201, 1, 900);
+	cr_assert_eq(ledger_run(p.ledger, &batch), 0);
+	expect(&claims[0], CLAIM_SETTLED, 0);
+	expect(&claims[1], CLAIM_RECEIVED, 0);
+	expect(&claims[2], CLAIM_SETTLED, 0);
+	/* The row that is missing was not counted at this start. */
+	for (unsigned i = 4; i <= 7; i++) {
+		claims[3] = paying_claim(&p, i, i);
+		cr_assert_eq(file_from(&claims[3], 66), i < 7 ? 0 : ERR_FULL);
+	}
+	set_due_row(&claims[1], true);
+}
+
+static void hold(struct ledger_task *task)
+{
+	sem_t *sems = task->owner;
+
+	(void)sem_post(&sems[0]);
+	while (sem_wait(&sems[1]))
+		;
+}
+
+static void count_answer(struct ledger_task *task)
+{
+	(void)sem_post(task->owner);
+}
+
+/* §16.3: what cannot be taken now is told so, and what was taken is done. */
+Test(ledger, what_waits_for_the_ledger_is_bounded)
+{
+	enum { BATCH = 100, LETTERS = LEDGER_QUEUE_MAX + 50 };
+	static const struct finding found[BATCH];
+	static struct ledger_task results[20], others[LETTERS];
+	struct ledger_task held = {.op = LEDGER_CHAIN, .done = hold};
+	sem_t sems[2], answered;
+	unsigned posted = 0, count = 0;
+
+	(void)sem_init(&sems[0], 0, 0);
+	(void)sem_init(&sems[1], 0, 0);
+	(void)sem_init(&answered, 0, 0);
+	held.owner = sems;
+	cr_assert_eq(ledger_post(p.ledger, &held), 0);
+	while (sem_wait(&sems[0]))
+		;
+	/* Findings: a batch may go over the bound, the next may not. */
+	for (; posted < 20; posted++) {
+		results[posted] = (struct ledger_task){.op = LEDGER_BATCH,
+						       .findings = found,
+						       .findings_count = BATCH,
+						       .done = count_answer,
+						       .owner = &answered};
+		if (ledger_post(p.ledger, &results[posted]))
+			break;
+	}
+	/* Letters of any kind: claims among them, which are told to wait. */
+	for (; count < LETTERS; count++) {
+		others[count] = (struct ledger_task){.op = LEDGER_CHAIN,
+						     .done = count_answer,
+						     .owner = &answered};
+		if (ledger_post(p.ledger, &others[count]))
+			break;
+	}
+	(void)sem_post(&sems[1]);
+	for (unsigned i = 0; i < posted + count; i++) {
+		while (sem_wait(&answered))
+			;
+	}
+	cr_assert_eq(posted, LEDGER_QUEUE_MAX / BATCH + 1);
+	cr_assert_eq(posted + count, LEDGER_QUEUE_MAX);
+	cr_assert_eq(ledger_run(p.ledger, &others[0]), 0);
 }
 
 Test(ledger, one_process_at_a_time)
@@ -422,7 +554,10 @@ Test(ledger, events_go_after_long_but_those_of_orders_stay)
 Test(ledger, a_full_map_fails_whole_and_loses_nothing)
 {
 	struct ledger_task task;
-	struct claim claim;
+	struct claim claim, first = paying_claim(&p, 1, 1);
+	struct finding found;
+	struct ledger_task batch = {
+		.op = LEDGER_BATCH, .findings = &found, .findings_count = 1};
 	unsigned stored = 0;
 	int err = 0;
 
@@ -436,6 +571,14 @@ Test(ledger, a_full_map_fails_whole_and_loses_nothing)
 	}
 	cr_assert_eq(err, ERR_FULL);
 	cr_assert_gt(stored, 10);
+	/* A credit fails whole, whoever sent it is told, and so is the
+	 * operator.
+	 */
+	found = paying_mined(&p, &first, 100, 201, 1, 206);
+	cr_assert_eq(ledger_run(p.ledger, &batch), ERR_FULL);
+	expect(&first, CLAIM_RECEIVED, 0);
+	expect_record(1, 0, 0, 0);
+	cr_assert_eq(ledger_store_err(p.ledger), ERR_FULL);
 	/* With more room the same claim is taken, and those before are there.
 	 */
 	ledger_close(p.ledger);
@@ -446,4 +589,7 @@ Test(ledger, a_full_map_fails_whole_and_loses_nothing)
 		claim = paying_claim(&p, 1, i);
 		expect(&claim, CLAIM_RECEIVED, 0);
 	}
+	cr_assert_eq(ledger_run(p.ledger, &batch), 0);
+	expect(&first, CLAIM_ACTIVE, 0);
+	cr_assert_eq(ledger_store_err(p.ledger), 0);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "auth/payments_private.h"
 #include "auth/scheduler.h"
 #include "core/clock.h"
 #include "core/err.h"
@@ -259,7 +260,9 @@ Test(payments, claims_of_contract_wallets_have_a_rate_of_their_own)
 	one.claim.scheme = CLAIM_CONTRACT;
 	answer = submit(&one.claim);
 	cr_assert_eq(answer.code, INTAKE_RATE_LIMITED);
-	cr_assert_gt(answer.retry_after_s, 0);
+	/* 30 s, but for what has passed. */
+	cr_assert_geq(answer.retry_after_s, 15);
+	cr_assert_leq(answer.retry_after_s, 30);
 	/* Those that are signed are not held up by it. */
 	sign(&one, 4);
 	expect_code(&one.claim, INTAKE_OK);
@@ -562,6 +565,34 @@ Test(payments, time_chooses_between_present_and_announced)
 	}
 }
 
+static bool is_denying_before(uint64_t limit_s)
+{
+	for (int i = 0; i < 300; i++) {
+		if (gate_deny_now(payments_gate(t.payments)) <= limit_s)
+			return true;
+		(void)usleep(10000);
+	}
+	return false;
+}
+
+/* §14: the head that the chain is followed to holds the clock of denial. */
+Test(payments, a_head_that_is_followed_holds_the_clock)
+{
+	uint64_t now_s = clock_wall_s();
+
+	cr_assert_geq(gate_deny_now(payments_gate(t.payments)), now_s);
+	atomic_store(&head_s, now_s - 1000);
+	cr_assert(is_denying_before(now_s - 1000 + ACCESS_HEAD_SLACK_S));
+	/* It is gone, or no longer fresh: our own clock alone. */
+	atomic_store(&head_s, 0);
+	for (int i = 0; i < 300; i++) {
+		if (gate_deny_now(payments_gate(t.payments)) >= now_s)
+			break;
+		(void)usleep(10000);
+	}
+	cr_assert_geq(gate_deny_now(payments_gate(t.payments)), now_s);
+}
+
 Test(payments, free_service_says_so)
 {
 	struct offer offer;
@@ -684,8 +715,48 @@ Test(payments, a_source_may_submit_so_often)
 		taken++;
 	}
 	cr_assert_eq(taken, 20);
-	cr_assert_geq(answer.retry_after_s, 1);
+	/* 10 a minute: 6 s, but for what has passed. */
+	cr_assert_geq(answer.retry_after_s, 3);
 	cr_assert_leq(answer.retry_after_s, 6);
+	/* What is cheaper is told first, and needs no place in it. */
+	c.claim.chain_id = 2;
+	expect_code(&c.claim, INTAKE_UNSUPPORTED_CHAIN);
+	c.claim.node[0] ^= 1;
+	expect_code(&c.claim, INTAKE_BAD_FORMAT);
+}
+
+Test(payments, a_source_may_ask_so_often)
+{
+	static const struct source other = {
+		.kind = SOURCE_ADDRESS, .bytes = {127, 0, 0, 2}, .len = 4};
+	const uint8_t id[CLAIM_ID_SIZE] = {1};
+	struct claim_status status;
+	enum intake code = INTAKE_UNKNOWN_CLAIM;
+	uint32_t retry_s;
+	unsigned asked = 0;
+
+	payments_close(t.payments);
+	t.config.status_per_min = 4;
+	start();
+	while (asked < 100) {
+		code = payments_status(t.payments, id, &source, &status);
+		if (code != INTAKE_UNKNOWN_CLAIM)
+			break;
+		asked++;
+	}
+	cr_assert_eq(code, INTAKE_RATE_LIMITED);
+	cr_assert_eq(asked, 4);
+	/* 15 s, but for what has passed. */
+	cr_assert_geq(status.retry_after_s, 8);
+	cr_assert_leq(status.retry_after_s, 15);
+	/* The same budget, by whatever way it comes. */
+	cr_assert_eq(payments_may_ask(t.payments, &source, &retry_s),
+		     INTAKE_RATE_LIMITED);
+	cr_assert_geq(retry_s, 8);
+	/* It is the source's own. */
+	cr_assert_eq(payments_status(t.payments, id, &other, &status),
+		     INTAKE_UNKNOWN_CLAIM);
+	cr_assert_eq(payments_may_ask(t.payments, &other, &retry_s), INTAKE_OK);
 }
 
 Test(payments, status_tells_the_way_to_active)
@@ -793,6 +864,38 @@ Test(payments, who_waits_is_woken_by_change_or_time)
 	payments_close(t.payments);
 	cr_assert(is_woken_within(&sem, 0));
 	start();
+}
+
+static void count_woken(void *ctx)
+{
+	atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+/* A question that waits costs memory: so many, and each is answered. */
+Test(payments, so_many_may_wait)
+{
+	static atomic_uint count;
+	struct intake_answer answer;
+	struct signed_claim c;
+	struct offer offer;
+	unsigned waiting = 0;
+
+	cr_assert_eq(wait_offer(1, &offer), 1);
+	sign(&c, 1);
+	answer = submit(&c.claim);
+	while (waiting < 2 * PAYMENTS_WAITERS_MAX &&
+	       !payments_wait(t.payments, answer.claim_id, answer.rev, 30,
+			      count_woken, &count))
+		waiting++;
+	cr_assert_eq(waiting, PAYMENTS_WAITERS_MAX);
+	cr_assert_eq(find_mined(&c, 203), 0);
+	for (int i = 0; i < 1000 && atomic_load(&count) < waiting; i++)
+		(void)usleep(10000);
+	cr_assert_eq(atomic_load(&count), waiting);
+	/* Their places are free again. */
+	cr_assert_eq(payments_wait(t.payments, answer.claim_id, answer.rev, 30,
+				   count_woken, &count),
+		     0);
 }
 
 Test(payments, a_payment_has_one_price)

@@ -5,6 +5,7 @@
 
 #include "auth/follower.h"
 #include "auth/rpc.h"
+#include "auth/scheduler_private.h"
 #include "tests/support/verifying.h"
 
 static struct verifying v;
@@ -155,13 +156,19 @@ Test(scheduler, no_contract_is_called_before_its_payment_is_confirmed)
 {
 	struct claim young = verifying_claim(&v, 1, 97, 100, 0);
 	struct claim none = verifying_claim(&v, 2, 50, 100, FAKE_NO_LOG);
+	struct claim unknown = verifying_claim(&v, 3, 500, 100, 0);
+	struct claim with_key = verifying_claim(&v, 4, 50, 100, 0);
 
-	young.scheme = none.scheme = CLAIM_CONTRACT;
+	young.scheme = none.scheme = unknown.scheme = CLAIM_CONTRACT;
 	verifying_start(&v);
 	verifying_file(&v, &young, 1);
 	verifying_file(&v, &none, 2);
+	verifying_file(&v, &unknown, 3);
+	verifying_file(&v, &with_key, 4);
 	ASSERT_BECOMES(young, CLAIM_CONFIRMING);
 	ASSERT_BECOMES(none, CLAIM_REJECTED);
+	ASSERT_BECOMES(unknown, CLAIM_PENDING);
+	ASSERT_BECOMES(with_key, CLAIM_SETTLED);
 	verifying_head(&v, 101);
 	verifying_nap(300);
 	cr_assert_eq(verifying_view(&v, &young).record.state, CLAIM_CONFIRMING);
@@ -611,6 +618,46 @@ Test(scheduler, many_claims_of_one_source_delay_nobody)
 	cr_assert_lt(clock_mono_ms() - began, 1000);
 }
 
+static void count_stored(struct ledger_task *task)
+{
+	atomic_fetch_add((atomic_uint *)task->owner, 1);
+}
+
+/* §16.1: truth is the ledger's, memory holds the next few thousand. */
+Test(scheduler, what_is_due_is_taken_up_in_parts)
+{
+	enum { COUNT = SCHEDULER_WINDOW + 500 };
+	static struct ledger_task tasks[COUNT];
+	static struct claim claims[COUNT];
+	static atomic_uint stored;
+	size_t load = 0;
+
+	for (unsigned i = 0; i < COUNT; i++) {
+		claims[i] = verifying_claim(&v, i, 50, 100, 0);
+		tasks[i] = (struct ledger_task){.op = LEDGER_ACCEPT,
+						.claim = &claims[i],
+						.source_tag = 1,
+						.done = count_stored,
+						.owner = &stored};
+		while (ledger_post(v.ledger, &tasks[i]))
+			verifying_nap(1);
+	}
+	while (atomic_load(&stored) < COUNT)
+		verifying_nap(1);
+	atomic_store(&v.nodes[0]->delay_ms, 100);
+	v.workers = 1;
+	v.batch = 1;
+	verifying_start(&v);
+	wait_usable();
+	/* Read while it changes: only whether it is too many. */
+	for (int i = 0; i < 100 && load <= SCHEDULER_WINDOW; i++) {
+		verifying_nap(20);
+		load = *(volatile size_t *)&v.scheduler->chains[0].load;
+	}
+	cr_assert_gt(load, SCHEDULER_WINDOW / 2);
+	cr_assert_leq(load, SCHEDULER_WINDOW);
+}
+
 /* §21, 21: anybody may name a transaction that says too much. */
 Test(scheduler, a_giant_receipt_takes_nobody_with_it)
 {
@@ -672,6 +719,44 @@ Test(scheduler_quorum, one_cannot_reject_hide_or_hurry)
 	atomic_store(&v.nodes[0]->fault, FAKE_NULL_RECEIPTS);
 	verifying_head(&v, 104);
 	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+}
+
+/* §15.2, §21, 25: of two that can be asked one says yes and one says no. */
+Test(scheduler_quorum, one_neither_proves_nor_refuses_for_a_contract)
+{
+	struct claim claim = verifying_claim(&v, 1, 50, 100, 0);
+	uint8_t key[CLAIM_KEY_SIZE];
+
+	claim.scheme = CLAIM_CONTRACT;
+	claim_key(&claim, key);
+	atomic_store(&v.nodes[0]->proof, 0);
+	atomic_store(&v.nodes[2]->fault, FAKE_RESET);
+	verifying_start(&v);
+	verifying_file(&v, &claim, 1);
+	for (int i = 0; i < 100 && atomic_load(&v.nodes[0]->proofs) < 3; i++) {
+		scheduler_poke(v.scheduler, key, 0);
+		verifying_nap(50);
+	}
+	cr_assert_geq(atomic_load(&v.nodes[0]->proofs), 3);
+	cr_assert_geq(atomic_load(&v.nodes[1]->proofs), 3);
+	verifying_nap(300);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_CONFIRMING);
+	atomic_store(&v.nodes[0]->proof, 1);
+	scheduler_poke(v.scheduler, key, 0);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+/* All are asked about one state, which all have: that of the lowest head. */
+Test(scheduler_quorum, a_contract_is_asked_where_the_slowest_has_come_to)
+{
+	struct claim claim = verifying_claim(&v, 1, 50, 100, 0);
+
+	claim.scheme = CLAIM_CONTRACT;
+	atomic_store(&v.nodes[1]->head, 97);
+	atomic_store(&v.nodes[2]->head, 98);
+	verifying_start(&v);
+	verifying_file(&v, &claim, 1);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
 }
 
 Test(scheduler_quorum, two_that_are_away_are_too_many)
