@@ -132,6 +132,25 @@ Test(gate, a_clock_that_runs_ahead_denies_nobody)
 	gate_reader_free(reader);
 }
 
+/* §14: nor does it take away from what is bought meanwhile. */
+Test(gate, credits_begin_by_the_same_clock)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task;
+	struct finding f;
+
+	ledger_close(p.ledger);
+	p.config.deny_now = NULL;
+	paying_open(&p);
+	gate_set_head(ledger_gate(p.ledger), 0, clock_wall_s() - 1000, 60000);
+	cr_assert_eq(paying_file(&p, &claim, &task), 0);
+	f = paying_mined(&p, &claim, 100, 201, 1, 206);
+	f.block_time_s = clock_wall_s() - 500;
+	cr_assert_eq(paying_find(&p, &f), 0);
+	cr_assert_eq(paying_record(&p, 1).expiry_s,
+		     f.block_time_s + PAYING_UNIT_S);
+}
+
 static uint64_t reads_total(void)
 {
 	return (uint64_t)metric_value(

@@ -611,6 +611,40 @@ Test(ledger, a_credit_begins_by_the_denying_clock_or_with_its_block)
 		     PAYING_START_S + 6000 + PAYING_UNIT_S);
 }
 
+static _Atomic uint64_t told_s;
+
+static uint64_t deny_as_told(void *ctx)
+{
+	(void)ctx;
+	return atomic_load(&told_s);
+}
+
+/* §14, §5: nothing is converted before its time by a clock that runs ahead,
+ * and what is begins by the chain's. */
+Test(ledger, credit_is_converted_by_the_denying_clock)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	struct ledger_task task = {.op = LEDGER_CONVERT};
+	uint8_t hash[32];
+
+	p.config.deny_now = deny_as_told;
+	atomic_store(&told_s, PAYING_START_S);
+	paying_reopen(&p);
+	paying_pay(&p, &claim, 10000, 201);
+	expect_record(1, 24, 7600, 1);
+	paying_node(1, task.node);
+	paying_pass(&p, 30ull * MONTH);
+	cr_assert_eq(paying_offer(&p, 2, paying_now_s(&p) - 10,
+				  paying_now_s(&p) + 86400, 100, hash),
+		     0);
+	atomic_store(&told_s, PAYING_START_S + 24ull * MONTH - 1);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect_record(1, 24, 7600, 1);
+	atomic_store(&told_s, PAYING_START_S + 25ull * MONTH);
+	cr_assert_eq(ledger_run(p.ledger, &task), 0);
+	expect_record(1, 25 + 24, 7600 - 2400, 1);
+}
+
 static void refuse_proof(const struct claim *claim)
 {
 	struct finding f = paying_mined(&p, claim, 100, 201, 1, 206);

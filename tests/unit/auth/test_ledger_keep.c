@@ -313,6 +313,7 @@ Test(ledger, a_due_time_far_ahead_is_pulled_in_at_start)
 	struct claim claim = paying_claim(&p, 1, 1);
 	struct ledger_task task;
 	struct due_claim due[1];
+	uint64_t due_ms;
 
 	paying_pass(&p, 365 * 86400);
 	cr_assert_eq(paying_file(&p, &claim, &task), 0);
@@ -320,6 +321,12 @@ Test(ledger, a_due_time_far_ahead_is_pulled_in_at_start)
 	cr_assert_eq(ledger_read_due(p.ledger, p.now_ms, due, 1), 0);
 	paying_reopen(&p);
 	cr_assert_eq(ledger_read_due(p.ledger, p.now_ms, due, 1), 1);
+	/* One that is not is left as it is. */
+	lose(&claim, FINDING_ABSENT, 200);
+	due_ms = paying_view(&p, &claim).record.due_ms;
+	cr_assert_gt(due_ms, p.now_ms);
+	paying_reopen(&p);
+	cr_assert_eq(paying_view(&p, &claim).record.due_ms, due_ms);
 }
 
 static void count_claims(uint64_t want)

@@ -10,6 +10,7 @@
 #include "auth/scheduler.h"
 #include "core/clock.h"
 #include "core/err.h"
+#include "core/metrics.h"
 #include "tests/support/tempdir.h"
 
 /* ---- a scheduler that does as it is told ---- */
@@ -579,10 +580,17 @@ static bool is_denying_before(uint64_t limit_s)
 Test(payments, a_head_that_is_followed_holds_the_clock)
 {
 	uint64_t now_s = clock_wall_s();
+	const struct metric *skew =
+		metric_gauge("mailpay_clock_skew_seconds", NULL, "");
 
 	cr_assert_geq(gate_deny_now(payments_gate(t.payments)), now_s);
 	atomic_store(&head_s, now_s - 1000);
 	cr_assert(is_denying_before(now_s - 1000 + ACCESS_HEAD_SLACK_S));
+	/* How much they differ is measured. */
+	for (int i = 0; i < 300 && metric_value(skew) < 1000; i++)
+		(void)usleep(10000);
+	cr_assert_geq(metric_value(skew), 1000);
+	cr_assert_leq(metric_value(skew), 1010);
 	/* It is gone, or no longer fresh: our own clock alone. */
 	atomic_store(&head_s, 0);
 	for (int i = 0; i < 300; i++) {

@@ -314,6 +314,7 @@ Test(rpc, a_giant_answer_of_a_contract_proves_nothing)
 	for (unsigned i = 0; i < 3; i++) {
 		requests[i].proof = (const uint8_t *)"x";
 		requests[i].proof_size = 1;
+		fake_block_hash(node, 90, requests[i].hash);
 	}
 	set_fault(FAKE_GIANT, 2);
 	cr_assert_eq(rpc_run(rpc, &call, 1), 0);
