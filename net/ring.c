@@ -386,24 +386,29 @@ static bool has_work(const struct ring *ring)
 	       ring->engine->has_work(ring);
 }
 
-static unsigned until_tick(const struct ring *ring)
+/* The time to the tick, or to the round that was asked for. */
+static unsigned until_due(const struct ring *ring)
 {
-	uint64_t now = clock_mono_ms();
+	uint64_t now_us = clock_mono_ns() / 1000;
+	uint64_t due_us = ring->tick_ms * 1000;
 
-	return now < ring->tick_ms ? (unsigned)(ring->tick_ms - now) : 0;
+	if (ring->again_us && ring->again_us < due_us)
+		due_us = ring->again_us;
+	return now_us < due_us ? (unsigned)(due_us - now_us) : 0;
 }
 
 /* True when somebody has called ring_wake() since the last time. */
 static int wait_or_woken(struct ring *ring, bool *woken)
 {
 	int was = WAKE_RUNNING;
-	unsigned timeout_ms = 0;
+	unsigned timeout_us = 0;
 	int err;
 
 	if (!has_work(ring) && atomic_compare_exchange_strong(
 				       &ring->wake_state, &was, WAKE_SLEEPING))
-		timeout_ms = until_tick(ring);
-	err = ring->engine->wait(ring, timeout_ms);
+		timeout_us = until_due(ring);
+	ring->again_us = 0;
+	err = ring->engine->wait(ring, timeout_us);
 	*woken = atomic_exchange(&ring->wake_state, WAKE_RUNNING) ==
 		 WAKE_PENDING;
 	ring->now_ms = clock_mono_ms();
@@ -469,6 +474,14 @@ void ring_wake(struct ring *ring)
 	/* It can only fail when the count is full, and so it is awake. */
 	n = write(ring->event_fd, &one, sizeof(one));
 	(void)n;
+}
+
+void ring_again_at(struct ring *ring, uint64_t at_us)
+{
+	assert(!ring->is_running ||
+	       pthread_equal(ring->thread, pthread_self()));
+	if (!ring->again_us || at_us < ring->again_us)
+		ring->again_us = at_us;
 }
 
 void ring_stop(struct ring *ring)

@@ -82,6 +82,12 @@ int ring_run(struct ring *ring);
 void ring_stop(struct ring *ring);             /* any thread */
 void ring_wake(struct ring *ring);             /* any thread */
 uint64_t ring_now_ms(const struct ring *ring); /* monotonic, as of this round */
+/*
+ * The next round begins then at the latest (microseconds of clock_mono_ns();
+ * with epoll up to 1 ms later), though nothing happens until then. For that
+ * round only: who waits for longer says so in each.
+ */
+void ring_again_at(struct ring *ring, uint64_t at_us);
 
 /*
  * Listen with SO_REUSEPORT, so that every ring has a listener of its own on

@@ -92,8 +92,8 @@ struct ring_engine_ops {
 	/* Begin or cancel what `sock` wants. False: no room now, ask again in
 	 * the next round. */
 	bool (*update)(struct ring_sock *sock);
-	/* Sleep until something happens; 0 ms: only look. 0 or ERR_IO. */
-	int (*wait)(struct ring *ring, unsigned timeout_ms);
+	/* Sleep until something happens; 0: only look. 0 or ERR_IO. */
+	int (*wait)(struct ring *ring, unsigned timeout_us);
 	void (*dispatch)(struct ring *ring);
 	/* Something is left that needs no event from the kernel. */
 	bool (*has_work)(const struct ring *ring);
@@ -129,6 +129,7 @@ struct ring {
 	unsigned bufs_free; /* with the engine */
 
 	uint64_t now_ms, tick_ms;
+	uint64_t again_us; /* 0: not asked for */
 	pthread_t thread;
 	bool is_running, is_stopping;
 	int event_fd;

@@ -288,12 +288,12 @@ static bool epoll_update(struct ring_sock *sock)
 	return true;
 }
 
-static int epoll_wait_some(struct ring *ring, unsigned timeout_ms)
+static int epoll_wait_some(struct ring *ring, unsigned timeout_us)
 {
 	struct epoll *e = ring->engine_data;
 
-	e->events_count =
-		epoll_wait(e->fd, e->events, EVENTS_MAX, (int)timeout_ms);
+	e->events_count = epoll_wait(e->fd, e->events, EVENTS_MAX,
+				     (int)((timeout_us + 999) / 1000));
 	if (e->events_count >= 0)
 		return 0;
 	e->events_count = 0;

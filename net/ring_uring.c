@@ -349,12 +349,12 @@ static void arm_wake(struct ring *ring)
 	u->is_wake_armed = true;
 }
 
-static int uring_wait(struct ring *ring, unsigned timeout_ms)
+static int uring_wait(struct ring *ring, unsigned timeout_us)
 {
 	struct uring *u = ring->engine_data;
-	struct __kernel_timespec ts = {.tv_sec = timeout_ms / 1000,
+	struct __kernel_timespec ts = {.tv_sec = timeout_us / 1000000,
 				       .tv_nsec =
-					       timeout_ms % 1000 * 1000000LL};
+					       timeout_us % 1000000 * 1000LL};
 	struct io_uring_cqe *cqe;
 	int n;
 
@@ -363,7 +363,7 @@ static int uring_wait(struct ring *ring, unsigned timeout_ms)
 	io_uring_buf_ring_advance(u->bufs, (int)u->given);
 	u->given = 0;
 	/* Without the eventfd nobody could wake us. */
-	if (timeout_ms == 0 || !u->is_wake_armed)
+	if (timeout_us == 0 || !u->is_wake_armed)
 		n = io_uring_submit_and_get_events(&u->ring);
 	else
 		n = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts,

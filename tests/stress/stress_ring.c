@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "net/ring.h"
 #include "tests/support/check.h"
@@ -496,6 +497,28 @@ static void scene_wake(enum ring_engine engine)
 	ring_bed_stop(&bed);
 }
 
+/* No tick comes in that time, and nothing happens. */
+static void scene_again(enum ring_engine engine)
+{
+	struct ring_config config = {
+		.engine = engine, .socks_max = 8, .tick_ms = 120000};
+	struct ring_bed bed = {.again = 20, .again_us = 3000};
+	uint64_t start_ms = clock_mono_ms();
+	unsigned rounds;
+
+	check_scene("rounds that were asked for");
+	ring_bed_start(&bed, &config, AF_INET);
+	ring_wake(bed.ring);
+	WAIT_FOR(atomic_load(&bed.rounds) >= 20);
+	CHECK(clock_mono_ms() - start_ms >= 19 * 3);
+	nap_ms(50);
+	rounds = atomic_load(&bed.rounds);
+	CHECK(rounds < 40); /* it slept between them */
+	nap_ms(50);
+	CHECK(atomic_load(&bed.rounds) == rounds); /* and sleeps now */
+	ring_bed_stop(&bed);
+}
+
 /* The table has far fewer slots than connections come and go. */
 static void scene_churn(enum ring_engine engine)
 {
@@ -674,6 +697,7 @@ static void all_scenes(enum ring_engine engine)
 	scene_refused(engine);
 	scene_timeout(engine);
 	scene_wake(engine);
+	scene_again(engine);
 	scene_churn(engine);
 	scene_full(engine);
 	scene_no_fds(engine);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/err.h"
 #include "tests/support/check.h"
 
@@ -236,6 +237,19 @@ static void on_woken(void *ctx)
 			ring_recv_pause(conn->sock, false);
 }
 
+static void on_round_end(void *ctx)
+{
+	struct ring_bed *bed = ctx;
+
+	atomic_fetch_add(&bed->rounds, 1);
+	if (bed->again == 0)
+		return;
+	bed->again--;
+	ring_again_at(bed->ring, clock_mono_ns() / 1000 + bed->again_us);
+	/* The earliest counts. */
+	ring_again_at(bed->ring, clock_mono_ns() / 1000 + 60000000);
+}
+
 static void *run(void *arg)
 {
 	struct ring_bed *bed = arg;
@@ -249,8 +263,8 @@ static void *run(void *arg)
 void ring_bed_start(struct ring_bed *bed, const struct ring_config *config,
 		    int family)
 {
-	static const struct ring_handler handler = {.woken = on_woken,
-						    .tick = on_tick};
+	static const struct ring_handler handler = {
+		.round_end = on_round_end, .woken = on_woken, .tick = on_tick};
 	struct sockaddr_in6 six = {.sin6_family = AF_INET6,
 				   .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	struct sockaddr_in four = {.sin_family = AF_INET,

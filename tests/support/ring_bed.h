@@ -46,6 +46,9 @@ struct ring_bed {
 	atomic_bool go_on, is_paused;
 	atomic_uint paused_bytes;
 	atomic_uint asked, seen; /* of wakes */
+	/* Ask for so many rounds, each so long after the one before. */
+	unsigned again, again_us;
+	atomic_uint rounds;
 	void (*on_start)(struct ring_bed *bed);
 };
 
