@@ -333,20 +333,41 @@ static void serve(struct node_ring *ring, uint64_t now_ms)
 		join(session);
 }
 
+static void take_turn(struct node_ring *ring, uint64_t now_ms)
+{
+	ring->gossip_spent = 0;
+	while (!TAILQ_EMPTY(&ring->telling) &&
+	       ring->gossip_spent < GOSSIP_TURN_MAX)
+		serve(ring, now_ms);
+	ring->gossip_told += ring->gossip_spent;
+}
+
+static unsigned pace_us(size_t told)
+{
+	return told <= GOSSIP_PACED_MAX ? GOSSIP_TURN_US : 0;
+}
+
+bool gossip_is_turn(uint64_t since_us, size_t told, bool is_idle)
+{
+	return since_us >= GOSSIP_PATIENCE_US ||
+	       (is_idle && since_us >= pace_us(told));
+}
+
 void gossip_go_on(struct node_ring *ring, uint64_t now_ms)
 {
+	uint64_t now_us;
+
 	if (TAILQ_EMPTY(&ring->telling))
 		return;
-	if (link_set_is_idle(ring->links) ||
-	    now_ms - ring->told_ms >= GOSSIP_PATIENCE_MS) {
-		ring->gossip_spent = 0;
-		ring->told_ms = now_ms;
-		while (!TAILQ_EMPTY(&ring->telling) &&
-		       ring->gossip_spent < GOSSIP_ROUND_MAX)
-			serve(ring, now_ms);
+	now_us = clock_mono_ns() / 1000;
+	if (gossip_is_turn(now_us - ring->turn_us, ring->gossip_told,
+			   link_set_is_idle(ring->links))) {
+		ring->turn_us = now_us;
+		take_turn(ring, now_ms);
 	}
 	if (!TAILQ_EMPTY(&ring->telling))
-		ring_wake(ring->ring);
+		ring_again_at(ring->ring,
+			      ring->turn_us + pace_us(ring->gossip_told));
 }
 
 /*
@@ -364,6 +385,7 @@ static bool may_take(const struct session *session)
 
 void gossip_tick(struct node_ring *ring, uint64_t now_ms)
 {
+	ring->gossip_told = 0;
 	for (struct session *s = ring->sessions; s; s = s->next) {
 		if (s->is_open && session_has_status(s) &&
 		    now_ms - s->status_ms >= GOSSIP_FIRST_MS &&

@@ -8,11 +8,18 @@
  * A peer is told one packet, and the next one when its link has handed that
  * over to the kernel; until then nothing is looked up, copied or sealed for
  * it. So one that does not read costs nothing once its socket is full. Those
- * that can be told stand in line; a round of the ring serves a part of it, and
+ * that can be told stand in line; a turn of the ring's serves a part of it, and
  * only what others leave of the ring's time (they wait 2 ms at most).
+ *
+ * Between two turns the ring sleeps. A hundred peers who come at once and are
+ * told all that there is would else keep its processor busy on end, and who
+ * was to run there, as the archive's writer, would wait for the scheduler's
+ * whole slice (3 to 4 ms) while others wait for their confirmations.
  *
  * Thread: a ring's.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct node_ring;
@@ -25,10 +32,17 @@ struct session;
  * packets gets fewer, larger ones. */
 #define GOSSIP_PACKET_MAX   (32u << 10)
 #define GOSSIP_PACKET_RATED (128u << 10)
-/* Told in one round of the ring, so that confirmations and answers do not wait
- * for a hundred peers; packets of several are sealed together. */
-#define GOSSIP_ROUND_MAX (256u << 10)
-/* Looked at for one peer in one go, and what one of them counts in a round. */
+/* Told in one turn, so that confirmations and answers do not wait for a
+ * hundred peers; packets of several are sealed together. */
+#define GOSSIP_TURN_MAX (256u << 10)
+/*
+ * A turn begins so long after the one before; when more than that much was
+ * told since the last gossip_tick(), at once: where so many keep up with so
+ * much, nobody shall fall behind.
+ */
+#define GOSSIP_TURN_US   450u
+#define GOSSIP_PACED_MAX (32u << 20)
+/* Looked at for one peer in one go, and what one of them counts in a turn. */
 #define GOSSIP_LOOKS_MAX 4096u
 #define GOSSIP_LOOK_COST 16u
 /*
@@ -39,12 +53,17 @@ struct session;
 #define GOSSIP_RESCAN_S       10u
 #define GOSSIP_RESCAN_BURST_S 40u
 /* So long others are served first. */
-#define GOSSIP_PATIENCE_MS 2
+#define GOSSIP_PATIENCE_US 2000u
 
 /* This peer has the envelope with that number. */
 void gossip_known(struct session *session, uint64_t seq);
 /* Each peer is to be told what it has not been told, from now on. */
 void gossip_tick(struct node_ring *ring, uint64_t now_ms);
+/*
+ * Is it time for a turn, `since_us` after the last one began, when `told` bytes
+ * were told since the last tick? `is_idle`: nobody else has work for the ring.
+ */
+bool gossip_is_turn(uint64_t since_us, size_t told, bool is_idle);
 /* Once a round, before links send: tell some of those in line. */
 void gossip_go_on(struct node_ring *ring, uint64_t now_ms);
 /* The peer's link has sent all that it had. */

@@ -144,8 +144,9 @@ struct node_ring {
 
 	uint64_t gossip_ms, second_ms;
 	TAILQ_HEAD(, session) telling; /* see net/gossip */
-	uint64_t told_ms;              /* the last one of them was told */
-	size_t gossip_spent;           /* in this round */
+	uint64_t turn_us;              /* the last of their turns began */
+	size_t gossip_spent;           /* in this turn */
+	size_t gossip_told;            /* since the last tick */
 	enum stopping stopping;
 	uint64_t stopping_ms;
 };
