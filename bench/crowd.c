@@ -184,6 +184,8 @@ static void on_round_end(void *ctx)
 {
 	struct crowd *crowd = ctx;
 
+	if (crowd->is_begun && !crowd->is_ending && crowd->use->round)
+		crowd->use->round(crowd->ctx, crowd);
 	/* MACs of all together, so that one load does for many machines. */
 	link_sets_round_end(crowd->sets, crowd->dialled);
 }

@@ -46,6 +46,8 @@ struct crowd_use {
 			struct packet *payload);
 	void (*drained)(void *ctx, struct crowd_member *member); /* or NULL */
 	void (*tick)(void *ctx, struct crowd *crowd);            /* or NULL */
+	/* In each round of the ring, before links send. Or NULL. */
+	void (*round)(void *ctx, struct crowd *crowd);
 	/* After ring_wake(crowd->ring), from any thread; coalesced. Or NULL. */
 	void (*woken)(void *ctx, struct crowd *crowd);
 };

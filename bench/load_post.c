@@ -92,7 +92,10 @@ static void fill(struct poster *p, struct crowd_member *member)
 		send_next(p, member, clock_mono_ns());
 }
 
-/* With a rate: all that is due by now, each connection in its turn. */
+/*
+ * With a rate: all that is due by now, each connection in its turn; the ring
+ * comes back for the next one.
+ */
 static void send_due(void *ctx, struct crowd *crowd)
 {
 	struct poster *p = ctx;
@@ -104,8 +107,10 @@ static void send_due(void *ctx, struct crowd *crowd)
 		uint64_t due_ns = p->begin_ns + (uint64_t)((double)p->next *
 							   1e9 / p->load->rate);
 
-		if (due_ns > now_ns)
+		if (due_ns > now_ns) {
+			ring_again_at(crowd->ring, due_ns / 1000 + 1);
 			return;
+		}
 		if (p->load->lateness)
 			histogram_add(p->load->lateness, now_ns - due_ns);
 		send_next(p, &crowd->members[p->turn], due_ns);
@@ -122,6 +127,7 @@ static void begin(void *ctx, struct crowd *crowd)
 	p->begin_ns = clock_mono_ns();
 	for (unsigned i = 0; i < crowd->config->connections; i++)
 		fill(p, &crowd->members[i]);
+	send_due(p, crowd);
 }
 
 static void acknowledged(struct poster *p, struct sending *sending)
@@ -194,7 +200,6 @@ static void on_tick(void *ctx, struct crowd *crowd)
 {
 	struct poster *p = ctx;
 
-	send_due(ctx, crowd);
 	for (unsigned i = 0; i < crowd->config->connections; i++)
 		fill(p, &crowd->members[i]);
 }
@@ -202,15 +207,14 @@ static void on_tick(void *ctx, struct crowd *crowd)
 static const struct crowd_use use = {.begin = begin,
 				     .message = on_message,
 				     .drained = on_drained,
-				     .tick = on_tick};
+				     .tick = on_tick,
+				     .round = send_due};
 
 void load_post_run(struct load_post *load)
 {
 	struct poster p = {.load = load};
 
 	load->envelopes = load->refused = 0;
-	if (load->rate > 0)
-		load->crowd.tick_ms = 1;
 	make_table(&p);
 	crowd_run(&p.crowd, &load->crowd, &use, &p);
 	free(p.table);
