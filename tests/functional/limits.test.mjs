@@ -124,3 +124,38 @@ test('34 the limits of requests are the key\'s, not the connection\'s', async (t
 	const { waku } = await other.connect(shop.daemon.enode)
 	assert.equal(await ask(waku), 'served')
 })
+
+test('34 a key that is denied has its limit as well, an address has one for all its keys', async (t) => {
+	const chain = await Chain.start(t, { mining: 1 })
+	const shop = await Shop.start(t, { chain, args: ['--mail.request_rate', '1', '--mail.request_burst', '4'] })
+	const query = { topics: ['0badcafe'], from: now() - 600, to: now() + 60 }
+	const ask = async (mail) => mail.page(query).then(() => 'served', (err) => err.refusal ?? Promise.reject(err))
+	const connect = async () => {
+		const js = new JsPeer({})
+		t.after(() => js.close())
+		return (await js.connect(shop.daemon.enode)).waku
+	}
+	const count = (answers, wanted) => answers.filter((answer) => wanted.test(answer)).length
+
+	await t.test('who has not paid does not ask for ever', async () => {
+		const stranger = await connect()
+		const began = Date.now()
+		const answers = []
+		for (let i = 0; i < 20; i++)
+			answers.push(await ask(stranger))
+		const seconds = (Date.now() - began) / 1000
+		assert.ok(count(answers, /^payment required/) <= 4 + Math.ceil(seconds), `${answers}`)
+		assert.equal(count(answers, /^payment required|^rate limit exceeded/), 20, `${answers}`)
+	})
+	await shop.admin('mode', 'free', '--reason', 'it is not about money')
+	await t.test('an address has eight times that of a key', async () => {
+		const mails = await Promise.all(Array.from({ length: 20 }, connect))
+		const began = Date.now()
+		const answers = (await Promise.all(mails.map(async (mail) =>
+			[await ask(mail), await ask(mail), await ask(mail)]))).flat()
+		const seconds = (Date.now() - began) / 1000
+		assert.ok(count(answers, /^served/) <= 32 + 8 * Math.ceil(seconds), `${answers}`)
+		assert.ok(count(answers, /^rate limit exceeded/) >= 60 - 32 - 8 * Math.ceil(seconds), `${answers}`)
+		assert.ok(count(answers, /^served/) >= 8, `${answers}`)
+	})
+})

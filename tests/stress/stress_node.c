@@ -197,6 +197,20 @@ static void test_twins(void)
 	node_peer_stop(&first);
 }
 
+static void test_greedy(void)
+{
+	struct node_peer greedy;
+
+	check_scene("more questions at once than may be in work");
+	node_peer_start(&greedy, &bed, NODE_PEER_GREEDY, CAP_WAKU, -1, NULL);
+	WAIT_FOR(atomic_load(&greedy.served) + atomic_load(&greedy.refused) ==
+		 NODE_PEER_ASKED);
+	CHECK(atomic_load(&greedy.served) >= 8);
+	CHECK(atomic_load(&greedy.refused) >= 1);
+	CHECK(atomic_load(&greedy.reason) == -1);
+	node_peer_stop(&greedy);
+}
+
 static void test_rude(void)
 {
 	struct node_peer peer;
@@ -355,6 +369,7 @@ static void test_whole(enum ring_engine engine)
 	test_denied();
 	test_bad();
 	test_twins();
+	test_greedy();
 	test_rude();
 	test_forms();
 	test_sleepers(&l);

@@ -97,6 +97,9 @@ static void say_all(struct node_peer *p)
 		ask_direct(p, 8);
 		link_pause(p->link, true);
 		break;
+	case NODE_PEER_GREEDY:
+		ask_direct(p, NODE_PEER_ASKED);
+		break;
 	case NODE_PEER_LATE:
 		link_pause(p->link, true);
 		break;
@@ -170,7 +173,8 @@ static void peer_message(void *ctx, struct link *link, enum cap cap,
 	case CODE_REQUEST_COMPLETE:
 		CHECK(mail_completion_decode(payload->bytes, payload->size,
 					     &done) == 0);
-		CHECK(!done.is_failure);
+		CHECK(!done.is_failure || p->role == NODE_PEER_GREEDY);
+		atomic_fetch_add(done.is_failure ? &p->refused : &p->served, 1);
 		atomic_store(&p->is_complete, true);
 		break;
 	case CODE_SYNC_RESPONSE:

@@ -19,11 +19,14 @@ enum node_peer_role {
 	NODE_PEER_LATE,    /* the same, but reads only when it is woken */
 	NODE_PEER_SLEEP,   /* asks a lot and never reads */
 	NODE_PEER_TWIN,    /* the key of another one */
+	NODE_PEER_GREEDY,  /* asks NODE_PEER_ASKED times at once */
 	NODE_PEER_SINGLES, /* asks for one envelope a packet */
 	NODE_PEER_SYNC,
 	NODE_PEER_RUDE, /* speaks before its Status */
 	NODE_PEER_JUNK, /* a Messages packet that is none */
 };
+
+#define NODE_PEER_ASKED 20
 
 struct node_peer {
 	const struct node_bed *bed;
@@ -41,7 +44,8 @@ struct node_peer {
 	atomic_bool has_status, is_complete, stop;
 	atomic_bool is_awake; /* set it to wake a late one */
 	atomic_uint count;
-	atomic_int reason; /* of the Disconnect; -1: none */
+	atomic_uint served, refused; /* of a greedy one's questions */
+	atomic_int reason;           /* of the Disconnect; -1: none */
 };
 
 /* Dial the bed's node; `key` NULL: a new one. */
