@@ -1,5 +1,6 @@
 #include "core/u256.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "core/bytes.h"
@@ -150,10 +151,12 @@ int u256_mul_u32(const struct u256 *a, uint32_t b, struct u256 *out)
 	return err;
 }
 
-/* Twice the value and one bit more; returns the bit that went over the top. */
-static bool shift_in(struct u256 *value, bool bit)
+/* Twice the value, which has room for it, and one bit more. */
+static void shift_in(struct u256 *value, bool bit)
 {
-	return mul_add(value, 2, bit) != 0;
+	int err = mul_add(value, 2, bit);
+
+	assert(!err);
 }
 
 static bool bit_of(const struct u256 *value, size_t index)
@@ -171,13 +174,14 @@ int u256_div(const struct u256 *a, const struct u256 *b, struct u256 *quotient,
 	if (u256_is_zero(b))
 		return ERR_RANGE;
 	for (size_t i = BITS; i-- > 0;) {
-		/* r < b before, so what goes over the top comes back. */
-		bool over = shift_in(&r, bit_of(a, i));
-		bool fits = over || u256_compare(&r, b) >= 0;
+		bool fits;
 
+		/* After n bits of `a` neither r nor q has more than n. */
+		shift_in(&r, bit_of(a, i));
+		fits = u256_compare(&r, b) >= 0;
 		if (fits)
 			(void)sub_wrapping(&r, b, &r);
-		(void)shift_in(&q, fits);
+		shift_in(&q, fits);
 	}
 	if (quotient)
 		*quotient = q;
