@@ -78,6 +78,22 @@ Test(ledger, the_same_claim_has_another_id_elsewhere)
 	cr_assert_null(memmem(key, sizeof(key), again.claim_id, 8));
 }
 
+/* §18.3: nobody makes a table of all addresses that serves for every server.
+ */
+Test(ledger, a_source_has_another_tag_elsewhere)
+{
+	const uint8_t address[4] = {127, 0, 0, 1};
+	uint64_t tag = ledger_source_tag(p.ledger, address, sizeof(address));
+
+	paying_reopen(&p);
+	cr_assert_eq(ledger_source_tag(p.ledger, address, sizeof(address)),
+		     tag);
+	cr_assert_eq(paying_end(&p), 0);
+	paying_begin(&p);
+	cr_assert_neq(ledger_source_tag(p.ledger, address, sizeof(address)),
+		      tag);
+}
+
 Test(ledger, a_finding_of_an_older_revision_is_dropped)
 {
 	struct claim claim = paying_claim(&p, 1, 1);

@@ -733,6 +733,37 @@ Test(payments, a_source_may_submit_so_often)
 	expect_code(&c.claim, INTAKE_BAD_FORMAT);
 }
 
+/* §16.3: each bound by itself, as the settings have it. */
+Test(payments, at_a_bound_of_open_claims_intake_is_busy)
+{
+	unsigned *const bounds[] = {
+		&t.config.open_max, &t.config.open_per_source,
+		&t.config.open_per_node, &t.config.open_per_payer};
+	const struct payments_config usual = t.config;
+	struct signed_claim claims[3];
+	struct intake_answer answer;
+	struct offer offer;
+
+	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+		payments_close(t.payments);
+		tempdir_remove(t.dir);
+		tempdir_make(t.dir);
+		t.config = usual;
+		*bounds[i] = 2;
+		start();
+		cr_assert_eq(wait_offer(1, &offer), 1);
+		for (uint8_t tx = 0; tx < 3; tx++)
+			sign(&claims[tx], 1 + tx);
+		expect_code(&claims[0].claim, INTAKE_OK);
+		expect_code(&claims[1].claim, INTAKE_OK);
+		answer = submit(&claims[2].claim);
+		cr_assert_eq(answer.code, INTAKE_BUSY, "bound %zu", i);
+		cr_assert_gt(answer.retry_after_s, 0);
+		/* What was accepted is not dropped. */
+		expect_code(&claims[0].claim, INTAKE_OK);
+	}
+}
+
 Test(payments, a_source_may_ask_so_often)
 {
 	static const struct source other = {
