@@ -594,6 +594,13 @@ Test(rpc, a_probe_waits_for_what_throttles_and_is_not_held_against_it)
 	set_fault(FAKE_NONE, -1);
 	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
 	cr_assert(endpoint_is_usable(ep, now_ms + 2000));
+	/* Nor is one that was good put out by a probe without an answer. */
+	set_fault(FAKE_STATUS, 1);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(endpoint_is_usable(ep, clock_mono_ms() + 2000));
+	set_fault(FAKE_NOT_JSON, 1);
+	cr_assert_eq(rpc_identify(rpc, chain, 1), 0);
+	cr_assert(endpoint_is_usable(ep, clock_mono_ms() + 2000));
 }
 
 static void assert_throttled(int code, const char *message)

@@ -678,6 +678,25 @@ Test(scheduler, a_giant_receipt_takes_nobody_with_it)
 	cr_assert(view.is_usable);
 }
 
+/* §16.5, B4: while nothing can be checked its rest does not double. */
+Test(scheduler, the_only_one_is_found_back_soon_after_a_long_outage)
+{
+	struct chain_view view = {.is_usable = false};
+	uint64_t back_ms;
+
+	v.chain.rest_ms = 200;
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->fault, FAKE_RESET);
+	verifying_nap(5000);
+	(void)scheduler_chain(v.scheduler, 0, &view);
+	cr_assert_not(view.is_usable);
+	atomic_store(&v.nodes[0]->fault, FAKE_NONE);
+	back_ms = clock_mono_ms();
+	wait_usable();
+	cr_assert_lt(clock_mono_ms() - back_ms, 1500);
+}
+
 /* 100 claims are more than six seconds' worth. */
 Test(scheduler, a_small_budget_is_enough_for_a_large_job)
 {
@@ -831,6 +850,75 @@ Test(scheduler_quorum, more_than_five_blocks_behind_does_not_count)
 	cr_assert_eq(good_endpoints(2), 2);
 	atomic_store(&v.nodes[2]->head, 96);
 	cr_assert_eq(good_endpoints(3), 3);
+}
+
+/* §15.3: after 200, 400, 800 and 1600 ms, not each 200. */
+Test(scheduler_quorum, one_that_stays_away_is_probed_less_and_less_often)
+{
+	unsigned before, count;
+
+	v.chain.rest_ms = 200;
+	atomic_store(&v.nodes[2]->fault, FAKE_RESET);
+	verifying_start(&v);
+	wait_usable();
+	verifying_nap(1500);
+	before = atomic_load(&v.nodes[2]->bodies);
+	/* Nor is it asked about claims. */
+	for (unsigned i = 0; i < 20; i++) {
+		(void)file(i, 50, 100);
+		verifying_nap(200);
+	}
+	count = atomic_load(&v.nodes[2]->bodies) - before;
+	cr_assert_geq(count, 1);
+	cr_assert_leq(count, 7);
+	atomic_store(&v.nodes[2]->fault, FAKE_NONE);
+	cr_assert_eq(good_endpoints(3), 3);
+}
+
+/* Twenty times the first rest is the longest. */
+Test(scheduler_quorum, one_that_stays_away_is_never_given_up)
+{
+	unsigned before;
+
+	v.chain.rest_ms = 20;
+	atomic_store(&v.nodes[2]->fault, FAKE_RESET);
+	verifying_start(&v);
+	verifying_nap(4000);
+	before = atomic_load(&v.nodes[2]->bodies);
+	verifying_nap(3000);
+	cr_assert_geq(atomic_load(&v.nodes[2]->bodies) - before, 3);
+}
+
+Test(scheduler_quorum, one_that_takes_too_long_is_not_waited_for)
+{
+	struct chain_view view = {.endpoints_good = 0};
+
+	v.chain.timeout_ms = 400;
+	atomic_store(&v.nodes[2]->delay_ms, 1500);
+	verifying_start(&v);
+	wait_usable();
+	verifying_nap(4000);
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	cr_assert_eq(view.endpoints_good, 3); /* the first two */
+}
+
+/* §15.3: the next one, within the same look. It is another's turn to be asked
+ * first each time. */
+Test(scheduler_quorum, the_next_is_asked_for_one_that_has_no_answer)
+{
+	const unsigned count = 6;
+
+	atomic_store(&v.nodes[1]->no_receipts, true);
+	verifying_start(&v);
+	wait_usable();
+	for (unsigned i = 0; i < count; i++) {
+		struct claim claim = file(i, 50, 100);
+
+		ASSERT_BECOMES(claim, CLAIM_SETTLED);
+	}
+	/* Nobody had to say the same twice. */
+	cr_assert_eq(atomic_load(&v.nodes[0]->receipts), count);
+	cr_assert_eq(atomic_load(&v.nodes[2]->receipts), count);
 }
 
 Test(scheduler_quorum, a_frozen_or_lagging_head_holds_nobody_up)
