@@ -277,6 +277,21 @@ static void tell_final(struct follower *f, uint64_t now_ms, bool is_end)
 		f->told_number = f->final_number;
 }
 
+/* Under a head that a quorum has agreed on the ring is one endpoint's word:
+ * what it has forged must not be held against the others later. */
+static bool is_final_agreed(struct follower *f, uint32_t good,
+			    const uint8_t hash[static 32])
+{
+	struct chain_answer answers[PAYMENTS_ENDPOINTS_MAX];
+	struct chain_header header;
+
+	if (f->chain->quorum == 1)
+		return true;
+	return ask_number(f, good, f->now.at.final, answers) == 0 &&
+	       agree_header(f, answers, &header) &&
+	       memcmp(header.hash, hash, 32) == 0;
+}
+
 static int watch_final(struct follower *f, uint32_t good, uint64_t now_ms)
 {
 	const uint8_t *hash;
@@ -293,7 +308,8 @@ static int watch_final(struct follower *f, uint32_t good, uint64_t now_ms)
 	if (err || !is_agreed || !f->now.at.has_final)
 		return err;
 	hash = headers_find(&f->headers, f->now.at.final);
-	if (hash && (!f->has_final_hash || f->now.at.final > f->final_number)) {
+	if (hash && (!f->has_final_hash || f->now.at.final > f->final_number) &&
+	    is_final_agreed(f, good, hash)) {
 		f->has_final_hash = true;
 		f->final_number = f->now.at.final;
 		memcpy(f->final_hash, hash, 32);

@@ -107,11 +107,12 @@ void fake_tx(uint64_t block, uint64_t value, uint64_t seq, unsigned flags,
 void fake_block_hash(const struct fake_node *node, uint64_t number,
 		     uint8_t out[static 32])
 {
+	bool is_forked = number >= atomic_load(&node->fork_from) &&
+			 number < atomic_load(&node->fork_to);
+
 	memset(out, 0xb1, 32);
 	be64_store(out, number + 1);
-	be64_store(out + 8, number >= atomic_load(&node->fork_from)
-				    ? atomic_load(&node->fork)
-				    : 0);
+	be64_store(out + 8, is_forked ? atomic_load(&node->fork) : 0);
 }
 
 uint64_t fake_time(uint64_t number)
@@ -623,6 +624,7 @@ struct fake_node *fake_node_start(void)
 	atomic_store(&node->head, 100);
 	atomic_store(&node->final_lag, 20);
 	atomic_store(&node->fork_from, UINT64_MAX);
+	atomic_store(&node->fork_to, UINT64_MAX);
 	atomic_store(&node->gone_from, UINT64_MAX);
 	atomic_store(&node->gone_to, UINT64_MAX);
 	atomic_store(&node->error_message, "");

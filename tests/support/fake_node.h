@@ -6,7 +6,7 @@
  * payments.md §15.3 on demand.
  *
  * A transaction's hash says what it is, see fake_tx(). Blocks 0..head exist;
- * from `fork_from` on their hashes depend on `fork`.
+ * from `fork_from` to `fork_to` their hashes depend on `fork`.
  *
  * Thread: the fields may be changed while it runs.
  */
@@ -53,6 +53,7 @@ struct fake_node {
 	_Atomic uint64_t extra_head; /* exaggeration: said, not had */
 	_Atomic uint64_t final_lag;  /* UINT64_MAX: no such tag */
 	_Atomic uint64_t fork_from;
+	_Atomic uint64_t fork_to; /* first that does not */
 	_Atomic uint64_t fork;
 	_Atomic uint64_t gone_from; /* transactions of later blocks vanished */
 	_Atomic uint64_t gone_to;

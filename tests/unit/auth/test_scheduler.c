@@ -282,6 +282,23 @@ Test(scheduler, a_block_that_is_replaced_after_a_standstill_is_noticed)
 	ASSERT_BECOMES(claim, CLAIM_PENDING);
 }
 
+/* §9, 3; §21, 14: what a receipt says counts only in the block that the chain
+ * has at that number. Here both are from two forks, or two machines. */
+Test(scheduler, a_receipt_of_another_fork_is_no_answer)
+{
+	struct claim claim;
+
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->fault, FAKE_OTHER_BLOCK);
+	claim = file(1, 50, 100);
+	verifying_nap(700);
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	cr_assert_gt(atomic_load(&v.nodes[0]->receipts), 0);
+	atomic_store(&v.nodes[0]->fault, FAKE_NONE);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
 /* §21, 15: the nonce was used by a final transaction of the new fork. */
 Test(scheduler, a_payment_that_was_spent_twice_is_revoked_at_once)
 {
@@ -307,6 +324,27 @@ Test(scheduler, a_payment_that_was_spent_twice_is_revoked_at_once)
 	}
 	cr_assert_not(verifying_view(&v, &claim).is_credited);
 	cr_assert_eq(verifying_view(&v, &claim).record.reason, CLAIM_REPLACED);
+}
+
+/* A contract sent it: that its payer has gone on meanwhile tells nothing. */
+Test(scheduler, the_nonce_of_another_sender_revokes_nothing)
+{
+	struct claim claim = verifying_claim(&v, 3, 95, 100, FAKE_RELAYED);
+	uint8_t key[CLAIM_KEY_SIZE];
+
+	verifying_file(&v, &claim, 1);
+	verifying_start(&v);
+	ASSERT_BECOMES(claim, CLAIM_ACTIVE);
+	atomic_store(&v.nodes[0]->nonce, 9);
+	replace_from(95);
+	verifying_head(&v, 101);
+	ASSERT_BECOMES(claim, CLAIM_REORGED);
+	claim_key(&claim, key);
+	scheduler_poke(v.scheduler, key, 0);
+	verifying_nap(300);
+	cr_assert(verifying_view(&v, &claim).is_credited);
+	cr_assert_eq(verifying_view(&v, &claim).record.sender_nonce,
+		     CLAIM_NONCE_UNKNOWN);
 }
 
 Test(scheduler, a_changed_finalized_block_stops_crediting)
@@ -775,6 +813,52 @@ Test(scheduler_quorum, a_contract_is_asked_where_the_slowest_has_come_to)
 	atomic_store(&v.nodes[2]->head, 98);
 	verifying_start(&v);
 	verifying_file(&v, &claim, 1);
+	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+static bool is_alarmed(void)
+{
+	struct chain_view view;
+
+	cr_assert_eq(scheduler_chain(v.scheduler, 0, &view), 0);
+	return view.is_alarmed;
+}
+
+static void wait_final(uint64_t block)
+{
+	struct chain_view view = {.final = 0};
+
+	for (int i = 0; i < 500 && view.final < block; i++) {
+		verifying_nap(10);
+		(void)scheduler_chain(v.scheduler, 0, &view);
+	}
+	cr_assert_eq(view.final, block);
+}
+
+/*
+ * §21, 16: the first agrees on each head and forges what lies under it. Its
+ * word stops no crediting, neither then nor when it is honest again.
+ */
+Test(scheduler_quorum, one_endpoint_raises_no_alarm_of_finality)
+{
+	struct claim claim;
+
+	verifying_start(&v);
+	wait_final(80);
+	atomic_store(&v.nodes[0]->fork_to, 101);
+	atomic_store(&v.nodes[0]->fork, 1);
+	atomic_store(&v.nodes[0]->fork_from, 70);
+	verifying_head(&v, 101);
+	wait_final(81);
+	verifying_nap(500);
+	cr_assert_not(is_alarmed());
+	verifying_stop(&v);
+	atomic_store(&v.nodes[0]->fork, 0);
+	verifying_start(&v);
+	wait_usable();
+	verifying_nap(500);
+	cr_assert_not(is_alarmed());
+	claim = file(1, 50, 100);
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
 }
 
