@@ -590,6 +590,7 @@ Test(chain, writes_requests_as_nodes_expect_them)
 	struct chain_request reqs[] = {
 		{.ask = CHAIN_ASK_BLOCK, .number = 16},
 		{.ask = CHAIN_ASK_PROOF, .proof = proof, .proof_size = 33},
+		{.ask = CHAIN_ASK_NONCE, .address = {0xab}},
 	};
 	char want[512];
 	char *text;
@@ -609,6 +610,14 @@ Test(chain, writes_requests_as_nodes_expect_them)
 		       "\"data\":\"0x1626ba7e%064x%064x%064x%s77%062x\"},"
 		       "{\"blockHash\":\"0x0",
 		       0, 0x40, 33, &H("77")[2], 0);
+	cr_assert_not_null(strstr(text, want), "%s", text);
+	free(text);
+	/* §9; §21, 15: used by what is final, not by what is newest. */
+	cr_assert_eq(chain_write(reqs, order + 2, 1, 5, false, &text, &len), 0);
+	(void)snprintf(want, sizeof(want),
+		       "\"eth_getTransactionCount\",\"params\":[\"0xab%038x\","
+		       "\"finalized\"]}",
+		       0);
 	cr_assert_not_null(strstr(text, want), "%s", text);
 	free(text);
 }
