@@ -26,11 +26,15 @@ test('killed at any moment', { timeout: 200000 }, async (t) => {
 		}))
 		bodies.push(...fresh)
 		/* Some are answered, some are cut off. */
-		fresh.forEach((body) => shop.post(body).catch(() => {}))
+		const answered = []
+		fresh.forEach((body) => shop.post(body).then(({ json }) => json?.claim_id && answered.push(json.claim_id)).catch(() => {}))
 		await sleep(Math.random() * 2500)
 		await shop.daemon.kill()
 		await shop.fsck()
 		await shop.daemon.up()
+		/* What was answered is there, without being filed again. */
+		for (const id of answered)
+			await shop.status(id)
 	}
 	/* One by one: an address has no more than sixteen connections. */
 	for (const body of bodies)

@@ -25,7 +25,8 @@ const FAULTS = [
 	{ kind: 'error', code: -32000, message: 'header not found' }, { kind: 'error', code: -32001, message: 'resource not found' },
 	{ kind: 'error', code: -32602, message: 'invalid params' },
 	{ kind: 'garbage' }, { kind: 'id' }, { kind: 'twice' }, { kind: 'missing' }, { kind: 'null' },
-	{ kind: 'giant', bytes: 9 << 20 }, { kind: 'deep', depth: 100000 }, { kind: 'down' },
+	{ kind: 'giant', bytes: 9 << 20 }, { kind: 'deep', depth: 100000 }, { kind: 'buried', depth: 40 },
+	{ kind: 'down' },
 	{ kind: 'reorder', isHarmless: true }, { kind: 'nobatch', isHarmless: true },
 ]
 
@@ -37,8 +38,10 @@ const LANES = 4
 async function lane(t, chain, payer, faults) {
 	const proxy = await Proxy.start(t, chain.url)
 	const shop = await Shop.start(t, { chain, chainSettings, urls: [proxy.url], payments: { pending_max: '1h' } })
+	/* Filed when it is mined: what is pending is not looked at again at once, fault or none. */
 	const file = async () => {
 		const tx = await shop.pay(payer, PRICE)
+		await chain.waitReceipt(tx)
 		return shop.file(await shop.claim({ payer, node: newNode(), tx }))
 	}
 	const goesOn = async (id) =>

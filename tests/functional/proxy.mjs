@@ -17,6 +17,7 @@
  *	nobatch       a batch is answered by one error object
  *	giant         `bytes` of blanks before the answer
  *	deep          arrays in arrays, `depth` of them
+ *	buried        a good answer, with such arrays beside its results
  *	redirect      302 to `location`
  *	hang          no answer at all
  */
@@ -140,6 +141,10 @@ export class Proxy {
 			list = list.map((answer) => ({ ...answer, id: list[0].id }))
 		if (fault?.kind === 'missing')
 			list = list.slice(0, -1)
+		if (fault?.kind === 'buried') {
+			const beside = JSON.parse('['.repeat(fault.depth) + ']'.repeat(fault.depth))
+			list = list.map((answer) => ({ ...answer, beside }))
+		}
 		if (fault?.kind === 'reorder')
 			list = list.reverse()
 		let text = JSON.stringify(isBatch ? list : list[0] ?? {})
