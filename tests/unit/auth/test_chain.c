@@ -340,6 +340,25 @@ Test(chain, a_single_answer_has_its_id_too)
 	cr_assert_eq(got[0].outcome, CHAIN_THROTTLED);
 }
 
+/* It is not taken for the one that is missing. */
+Test(chain, a_wrong_id_in_a_batch_is_no_answer)
+{
+	static const char *const ids[] = {"6", "10", "107", "\"7\"", "null"};
+	struct chain_answer got[3];
+	char text[128];
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		(void)snprintf(text, sizeof(text),
+			       "[{\"id\":%s,\"result\":\"0x1\"},"
+			       "{\"id\":8,\"result\":\"0x1\"},"
+			       "{\"id\":9,\"result\":null}]",
+			       ids[i]);
+		cr_assert_eq(read_three(text, got), CHAIN_BODY_FLAWED);
+		cr_assert_eq(got[0].outcome, CHAIN_UNANSWERED, "%s", text);
+		cr_assert_eq(got[1].outcome, CHAIN_ANSWERED);
+	}
+}
+
 Test(chain, what_is_not_json_is_malformed)
 {
 	struct chain_answer got[3];
