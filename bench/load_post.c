@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,7 @@ static void send_due(void *ctx, struct crowd *crowd)
 	struct poster *p = ctx;
 	uint64_t now_ns = clock_mono_ns();
 
+	assert(crowd->config->connections > 0);
 	if (p->load->rate <= 0)
 		return;
 	while (p->next < p->load->count) {
