@@ -97,8 +97,9 @@ test('35 a peer is told only about itself', async (t) => {
 		assert.equal((await mallory.pay.ask(CODE.GET_OFFER)).code, CODE.OFFER)
 		assert.deepEqual((await mallory.waku.post([])).errors, [])
 	})
+	await t.test('nor is another peer told later', () => assert.deepEqual(mallory.pay.unasked, []))
 	await t.test('36 what links a peer to its payer is not logged', () => {
-		checkLog(daemon.stderr, [alice.id, payer, tx, '127.0.0.1'], [body.proof, hex(claim)])
+		checkLog(daemon.stderr, [alice.id, payer, tx, '127.0.0.1'], [body.proof], [hex(claim)])
 	})
 	await daemon.stop()
 	await shop.fsck()

@@ -29,6 +29,24 @@ Test(ledger, a_claim_goes_all_the_way)
 	cr_assert_eq(paying_view(&p, &claim).outcome, PLAN_OVERPAID);
 }
 
+/* §10; §21, 16: whatever is found afterwards. */
+Test(ledger, a_settled_payment_stays_as_it_is)
+{
+	struct claim claim = paying_claim(&p, 1, 1);
+	uint32_t rev;
+
+	paying_pay(&p, &claim, 350, 201);
+	mine(&claim, 350, 201, 1, 212);
+	rev = paying_view(&p, &claim).record.rev;
+	lose(&claim, FINDING_REPLACED, 230);
+	paying_pass(&p, 7 * 86400);
+	lose(&claim, FINDING_ABSENT, 99999);
+	mine(&claim, 100, 220, 2, 99999);
+	expect(&claim, CLAIM_SETTLED, 0);
+	expect_record(1, 3, 50, 0);
+	cr_assert_eq(paying_view(&p, &claim).record.rev, rev);
+}
+
 Test(ledger, an_old_payment_is_settled_at_once)
 {
 	struct claim claim = paying_claim(&p, 1, 1);

@@ -1,7 +1,9 @@
 #include "auth/scheduler.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 #include "auth/follower.h"
 #include "auth/rpc.h"
@@ -297,6 +299,60 @@ Test(scheduler, a_receipt_of_another_fork_is_no_answer)
 	cr_assert_gt(atomic_load(&v.nodes[0]->receipts), 0);
 	atomic_store(&v.nodes[0]->fault, FAKE_NONE);
 	ASSERT_BECOMES(claim, CLAIM_SETTLED);
+}
+
+/* What came to nothing is looked at again after half a second, one,
+ * two, four: in four seconds four times, not eight. */
+static void assert_asked_less_and_less_often(void)
+{
+	unsigned before = atomic_load(&v.nodes[0]->receipts);
+	unsigned count;
+
+	verifying_nap(4000);
+	count = atomic_load(&v.nodes[0]->receipts) - before;
+	cr_assert_geq(count, 2);
+	cr_assert_leq(count, 5);
+}
+
+Test(scheduler, a_claim_without_an_answer_is_tried_less_and_less_often)
+{
+	struct claim claim;
+
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->fault, FAKE_OTHER_BLOCK);
+	claim = file(1, 50, 100);
+	assert_asked_less_and_less_often();
+	atomic_store(&v.nodes[0]->fault, FAKE_NONE);
+	cr_assert(verifying_wait(&v, &claim, CLAIM_SETTLED, 10000));
+}
+
+/* For the ledger, a full disk: no file may be written beyond this. */
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* §21, 28: it stays due, and is tried again, less and less often. */
+Test(scheduler, a_claim_that_cannot_be_stored_is_tried_less_and_less_often)
+{
+	struct claim claim;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	verifying_start(&v);
+	wait_usable();
+	atomic_store(&v.nodes[0]->delay_ms, 300);
+	claim = file(1, 50, 100);
+	limit_files(4096);
+	atomic_store(&v.nodes[0]->delay_ms, 0);
+	assert_asked_less_and_less_often();
+	cr_assert_eq(verifying_view(&v, &claim).record.state, CLAIM_RECEIVED);
+	limit_files(RLIM_INFINITY);
+	cr_assert(verifying_wait(&v, &claim, CLAIM_SETTLED, 10000));
 }
 
 /* §21, 15: the nonce was used by a final transaction of the new fork. */

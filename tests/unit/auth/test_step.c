@@ -112,6 +112,8 @@ static const struct row rows[] = {
 
 	{"settled stays",                    S, 1, ABSENT, 900, 0,   0, 0, 0,           STEP_NOTHING,  S, 0},
 	{"settled stays, whatever is said",  S, 1, SPENT,  900, 0,   0, 0, 0,           STEP_NOTHING,  S, 0},
+	{"settled stays, other value",       S, 1, MINED, 900, 0, 120, 2, 0,           STEP_NOTHING,  S, 0},
+	{"settled stays, failed",            S, 1, MINED, 900, CLAIM_TX_FAILED, 0, 2, 0, STEP_NOTHING, S, 0},
 	{"rejected stays",                   X, 0, MINED, 900, 0, 100, 1, 0,           STEP_NOTHING,  X, 0},
 };
 /* clang-format on */
