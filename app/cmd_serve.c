@@ -13,6 +13,7 @@
 #include "app/args.h"
 #include "app/command.h"
 #include "app/config.h"
+#include "app/payee_lock.h"
 #include "app/server.h"
 #include "app/server_discovery.h"
 #include "core/log.h"
@@ -79,7 +80,8 @@ static void unblock_signals(const sigset_t *stop)
 	(void)pthread_sigmask(SIG_UNBLOCK, stop, NULL);
 }
 
-static int wait_for_signal(struct server *server, const sigset_t *stop)
+static int wait_for_signal(struct server *server, struct payee_lock *payees,
+			   const sigset_t *stop)
 {
 	const struct timespec second = {.tv_sec = 1};
 	int signal;
@@ -87,6 +89,7 @@ static int wait_for_signal(struct server *server, const sigset_t *stop)
 	do {
 		signal = sigtimedwait(stop, NULL, &second);
 		server_tick(server);
+		payee_lock_tick(payees);
 	} while (signal < 0);
 	return signal;
 }
@@ -110,7 +113,7 @@ static void tell(const char *enode, const char *record)
 	clearerr(stdout);
 }
 
-static int serve(struct server_config *config)
+static int serve(struct server_config *config, struct payee_lock *payees)
 {
 	struct server *server = NULL;
 	char why[SERVER_WHY_MAX];
@@ -126,7 +129,7 @@ static int serve(struct server_config *config)
 		return complain(why);
 	server_enode(server, enode);
 	tell(enode, server_record(server));
-	signal = wait_for_signal(server, &stop);
+	signal = wait_for_signal(server, payees, &stop);
 	LOG_INFO("stopping",
 		 log_text("signal", signal == SIGINT ? "SIGINT" : "SIGTERM"));
 	unblock_signals(&stop);
@@ -135,8 +138,30 @@ static int serve(struct server_config *config)
 	return EXIT_OK;
 }
 
+/* Only when nothing else is wrong: then each option has a chain. */
+static void take_payees(struct settings *s, const struct pay_config *config,
+			struct payee_lock *payees)
+{
+	const struct payments_config *payments = &config->payments;
+	char path[SETTINGS_PATH_MAX];
+	char why[PAYEE_LOCK_WHY_MAX];
+
+	if (settings_errors_count(s) > 0 ||
+	    !settings_bool(s, "payments.own_payee"))
+		return;
+	for (unsigned i = 0; i < payments->options_count; i++) {
+		const struct offer_option *option = &payments->options[i];
+
+		(void)snprintf(path, sizeof(path), "option[%u].payee", i);
+		if (payee_lock_take(payees, option->chain_id, option->payee,
+				    why))
+			settings_refuse(s, path, why);
+	}
+}
+
 int cmd_serve(int argc, char **argv)
 {
+	struct payee_lock payees = {0};
 	struct server_config config;
 	struct args args;
 	size_t errors;
@@ -148,10 +173,12 @@ int cmd_serve(int argc, char **argv)
 	log_set_format(
 		(enum log_format)settings_word(args.options, "log.format"));
 	server_config_read(args.options, &config);
+	take_payees(args.options, &config.pay, &payees);
 	errors = settings_errors_count(args.options);
 	for (size_t i = 0; i < errors; i++)
 		(void)complain(settings_error(args.options, i));
-	status = errors ? EXIT_USAGE : serve(&config);
+	status = errors ? EXIT_USAGE : serve(&config, &payees);
+	payee_lock_release(&payees);
 	server_config_release(&config);
 	args_release(&args);
 	return status;

@@ -84,6 +84,7 @@ SETTING("payments.submit_burst", NULL,           U64,      "20",             "1"
 SETTING("payments.submit_contract_rate", NULL,   U64,      "2",              "1",   "1000000", "a minute",  "of these with proofs of contract wallets")
 SETTING("payments.status_rate",  NULL,           U64,      "60",             "1",   "1000000", "a minute",  "questions of one peer or address")
 SETTING("payments.contract_proofs", NULL,        BOOL,     "true",           NULL,  NULL,     NULL,         "take claims of contract wallets (ERC-1271)")
+SETTING("payments.own_payee",    NULL,           BOOL,     "true",           NULL,  NULL,     NULL,         "refuse to start when another server on this machine has a payee of ours")
 SETTING("offer.valid",           NULL,           DURATION, "7d",             "1s",  "365d",   NULL,         "life of an offer; a new one is made at half of it")
 SETTING("offer.pay_window",      NULL,           DURATION, "1d",             "0",   "30d",    NULL,         "how long after its end an offer may still be paid")
 SETTING("offer.from",            NULL,           TEXT,     "",               NULL,  "40",     "time",       "the options hold from then on, those offered before until then: 2026-12-31 or Unix seconds; empty: at once")

@@ -157,7 +157,9 @@ export class Daemon {
 		}
 		all.push(...args)
 		this.child = launch(all[0], all.slice(1), {
-			stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env },
+			stdio: ['ignore', 'pipe', 'pipe'],
+			/* Every chain of the tests has the same accounts. */
+			env: { ...process.env, RESTANTE_PAYMENTS_OWN_PAYEE: 'false', ...env },
 		})
 		this.stdout = ''
 		this.child.stderr.on('data', (data) => { this.stderr += data })

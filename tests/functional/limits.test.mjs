@@ -1,12 +1,14 @@
 /*
- * Rows 28 and 34 of payments.md §21: what a full disk does to payments, and
- * what a node key that is shared by many users gives them.
+ * Rows 4, 28 and 34 of payments.md §21: two servers with one payee, what a full
+ * disk does to payments, and what a node key that is shared by many users gives
+ * them.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { JsPeer, makeEnvelope, now, sleep } from './peer.mjs'
-import { until, within } from './harness.mjs'
+import { Daemon, join, run, tempDir, until, within } from './harness.mjs'
 import { Chain } from './chain.mjs'
 import { PRICE, Shop, newNode, transfer } from './paying.mjs'
 import { several } from './several.mjs'
@@ -15,6 +17,102 @@ const test = several('limits', 3, { timeout: 120000 })
 
 /* From now on no file of this process may be written beyond this: for it, a full disk. */
 const limitFiles = ({ child }, bytes) => execFileSync('prlimit', ['--pid', `${child.pid}`, `--fsize=${bytes}:`])
+
+/* Something for sale; nobody needs to answer for a server to start. */
+const forSale = (payees, chainId = 31337) => `chain:
+  dev:
+    id: ${chainId}
+    start_block: 0
+    endpoints:
+      - url: http://127.0.0.1:9
+option:
+${payees.map((payee, i) => `  - chain: dev
+    token: 0x${`${i + 1}`.repeat(40)}
+    symbol: SNT
+    payee: ${payee}
+    price: 100
+`).join('')}`
+
+/* Of this run alone: the servers of a whole machine notice each other. */
+const newPayee = () => `0x${randomBytes(20).toString('hex')}`
+
+test('4 a payee is for one server', async (t) => {
+	const env = { RESTANTE_PAYMENTS_OWN_PAYEE: 'true' }
+	const [payee, other] = [newPayee(), newPayee()]
+	/* It holds from the first moment on, in free mode and for two tokens, too. */
+	const first = await Daemon.start(t, { env, config: forSale([payee, payee]) })
+	const start = async (config) => {
+		const dir = tempDir(t)
+		const path = join(dir, 'second.yaml')
+		writeFileSync(path, config)
+		return run(['serve', '--config', path, '--datadir', join(dir, 'data'), '--listen', '127.0.0.1:0',
+			'--private-http', ''], { env, ms: 20000 })
+	}
+	const second = forSale([other, payee])
+
+	await t.test('a second server with it is refused', async () => {
+		/* Each attempt is refused, not only the first. */
+		for (let i = 0; i < 2; i++) {
+			const { code, stdout, stderr } = await start(second)
+			assert.equal(code, 2, stderr)
+			assert.equal(stdout, '')
+			assert.match(stderr, new RegExp(`second\\.yaml:\\d+: option\\[1\\]\\.payee: payee ${payee} of chain 31337 is ` +
+				`used by another server on this machine, process ${first.child.pid}: one payment could be claimed at both\\. ` +
+				'Give each server a payee of its own'))
+			assert.doesNotMatch(stderr, new RegExp(other))
+		}
+	})
+	await t.test('with another payee, on another chain or told so it starts', async () => {
+		for (const [config, own] of [[forSale([other]), 'true'], [forSale([payee], 31338), 'true'], [second, 'false']]) {
+			const server = await Daemon.start(t, { env: { RESTANTE_PAYMENTS_OWN_PAYEE: own }, config })
+			assert.equal((await server.stop()).code, 0)
+		}
+	})
+	await t.test('when the first was killed the second starts', async () => {
+		await first.kill()
+		const server = await Daemon.start(t, { env, config: second })
+		assert.equal((await start(forSale([payee]))).code, 2)
+		assert.equal((await server.stop()).code, 0)
+	})
+})
+
+test('4 check-config says that two servers have one payee', async (t) => {
+	const dir = tempDir(t)
+	const file = (name, config) => {
+		writeFileSync(join(dir, name), config)
+		return join(dir, name)
+	}
+	const [payee, other] = [newPayee(), newPayee()]
+	const one = file('one.yaml', forSale([payee]))
+	const two = file('two.yaml', forSale([other, payee]))
+	const three = file('three.yaml', forSale([other]))
+	const elsewhere = file('elsewhere.yaml', forSale([payee], 31338))
+	const bad = file('bad.yaml', 'net:\n  rings: 999\n')
+	const check = (...files) => run(['check-config', ...files])
+
+	const refused = await check(one, two)
+	assert.equal(refused.code, 2, refused.stderr)
+	assert.match(refused.stderr, /two\.yaml:\d+: option\[1\]\.payee: option\[0\] of \S+one\.yaml has this chain and payee too/)
+	assert.equal(refused.stderr.trim().split('\n').length, 1)
+	assert.doesNotMatch(refused.stdout, /two\.yaml/)
+	/* Not only neighbours, and each of them. */
+	const many = (await check(one, three, elsewhere, two)).stderr
+	assert.match(many, /option\[0\]\.payee: option\[0\] of \S+three\.yaml has/)
+	assert.match(many, /option\[1\]\.payee: option\[0\] of \S+one\.yaml has/)
+	for (const files of [[one], [two], [one, three], [one, three, elsewhere]]) {
+		const { code, stdout, stderr } = await check(...files)
+		assert.equal(code, 0, stderr)
+		for (const path of files)
+			assert.ok(stdout.includes(path), path)
+	}
+	/* One that is wrong is told, and the others are compared all the same. */
+	const both = await check(one, bad, two)
+	assert.equal(both.code, 2)
+	assert.match(both.stderr, /bad\.yaml:2: net\.rings/)
+	assert.match(both.stderr, /two\.yaml:\d+: option\[1\]\.payee/)
+	const mixed = await run(['check-config', '--net.rings', '2', one, two])
+	assert.equal(mixed.code, 2)
+})
 
 test('28 a full disk: nothing is half credited, and nothing is lost', async (t) => {
 	const chain = await Chain.start(t, { mining: 'none', epoch: 1 })
