@@ -162,7 +162,8 @@ test('a server that leads in circles is left', async (t) => {
 	const enode = await js.listen()
 	const found = [makeEnvelope({ sent: now() - 5 }), makeEnvelope({ sent: now() - 9 })]
 	let asked = 0
-	js.accepted().then(({ waku }) => waku.on('message', (code, payload) => {
+	/* At once: the request may come together with the Status. */
+	js.on('connection', ({ waku }) => waku.on('message', (code, payload) => {
 		if (code !== CODE.REQUEST)
 			return
 		const { rlp, hash, sent } = found[asked++ % 2]
