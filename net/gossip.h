@@ -14,7 +14,7 @@
  * Between two turns the ring sleeps. A hundred peers who come at once and are
  * told all that there is would else keep its processor busy on end, and who
  * was to run there, as the archive's writer, would wait for the scheduler's
- * whole slice (3 to 4 ms) while others wait for their confirmations.
+ * whole slice while others wait for their confirmations.
  *
  * Thread: a ring's.
  */
